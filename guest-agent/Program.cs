@@ -1,0 +1,1 @@
+Console.WriteLine("vsockpair 0.1.0");
