@@ -1,0 +1,22 @@
+using System.Runtime.InteropServices;
+
+namespace VsockPair.Linux;
+
+/// <summary>
+/// The few libc calls that Tmds.LibC lacks, or binds without keeping errno (its <c>poll</c>).
+/// Everything else goes through Tmds.LibC; callers use <see cref="Sys"/> for both.
+/// </summary>
+internal static unsafe partial class LibC
+{
+    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
+    internal static partial int Poll(PollFd* fds, ulong count, int timeoutMilliseconds);
+
+    [LibraryImport("libc", EntryPoint = "clock_gettime", SetLastError = true)]
+    internal static partial int ClockGetTime(int clock, Timespec* time);
+
+    [LibraryImport("libc", EntryPoint = "gettid")]
+    internal static partial int GetTid();
+
+    [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
+    internal static partial int SchedSetAffinity(int pid, nuint bytes, byte* mask);
+}

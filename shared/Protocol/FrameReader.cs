@@ -1,0 +1,115 @@
+using System.Text;
+using MessagePack;
+
+namespace VsockPair.Protocol;
+
+/// <summary>
+/// Reads the elements of one frame body. A peer's bytes never throw and never make it allocate more than they hold: every call answers whether
+/// the element was there, of the right kind and within its limit. Elements that a newer peer appended are simply not read.
+/// </summary>
+public ref struct FrameReader(ReadOnlySpan<byte> body)
+{
+    private ReadOnlySpan<byte> _rest = body;
+
+    public readonly int Remaining => _rest.Length;
+
+    /// <param name="fields">Elements after the type.</param>
+    public bool TryReadType(out MessageType type, out int fields)
+    {
+        type = 0;
+        fields = 0;
+        if (!TryReadArrayHeader(int.MaxValue, out int count) || count < 1 || !TryRead(out uint number))
+        {
+            return false;
+        }
+        type = (MessageType)number;
+        fields = count - 1;
+        return true;
+    }
+
+    public bool TryRead(out ulong value) => Advance(MessagePackPrimitives.TryReadUInt64(_rest, out value, out int n), n);
+
+    public bool TryRead(out long value) => Advance(MessagePackPrimitives.TryReadInt64(_rest, out value, out int n), n);
+
+    public bool TryRead(out uint value) => Advance(MessagePackPrimitives.TryReadUInt32(_rest, out value, out int n), n);
+
+    /// <summary>A whole number from 0 to <paramref name="largest"/>.</summary>
+    public bool TryRead(int largest, out int value)
+    {
+        bool read = TryRead(out uint number) && number <= (uint)largest;
+        value = read ? (int)number : 0;
+        return read;
+    }
+
+    /// <summary>A number, or nil for "not known".</summary>
+    public bool TryRead(out long? value)
+    {
+        value = null;
+        if (MessagePackPrimitives.TryReadNil(_rest, out int n) == MessagePackPrimitives.DecodeResult.Success)
+        {
+            _rest = _rest[n..];
+            return true;
+        }
+        bool read = TryRead(out long number);
+        value = number;
+        return read;
+    }
+
+    public bool TryReadArrayHeader(int most, out int count)
+    {
+        bool read = Advance(MessagePackPrimitives.TryReadArrayHeader(_rest, out uint number, out int n), n)
+            // Each element takes a byte at least, so a count above what is left is a lie.
+            && number <= (uint)Math.Min(most, _rest.Length);
+        count = read ? (int)number : 0;
+        return read;
+    }
+
+    /// <summary>Bytes in place, valid as long as the body is.</summary>
+    public bool TryReadBytes(int most, out ReadOnlySpan<byte> bytes)
+    {
+        bytes = default;
+        return Advance(MessagePackPrimitives.TryReadBinHeader(_rest, out uint length, out int n), n) && TryTake(length, most, out bytes);
+    }
+
+    public bool TryRead(out Guid id)
+    {
+        bool read = TryReadBytes(16, out ReadOnlySpan<byte> bytes) && bytes.Length == 16;
+        id = read ? new Guid(bytes, bigEndian: true) : default;
+        return read;
+    }
+
+    /// <summary>UTF-8 text of at most <see cref="Wire.MaxStringBytes"/> bytes; invalid sequences become U+FFFD.</summary>
+    public bool TryRead(out string text)
+    {
+        text = "";
+        if (!Advance(MessagePackPrimitives.TryReadStringHeader(_rest, out uint length, out int n), n)
+            || !TryTake(length, Wire.MaxStringBytes, out ReadOnlySpan<byte> utf8))
+        {
+            return false;
+        }
+        text = Encoding.UTF8.GetString(utf8);
+        return true;
+    }
+
+    private bool TryTake(uint length, int most, out ReadOnlySpan<byte> bytes)
+    {
+        bytes = default;
+        if (length > (uint)Math.Min(most, _rest.Length))
+        {
+            return false;
+        }
+        bytes = _rest[..(int)length];
+        _rest = _rest[(int)length..];
+        return true;
+    }
+
+    private bool Advance(MessagePackPrimitives.DecodeResult result, int bytes)
+    {
+        if (result != MessagePackPrimitives.DecodeResult.Success)
+        {
+            return false;
+        }
+        _rest = _rest[bytes..];
+        return true;
+    }
+}
