@@ -1,0 +1,73 @@
+using System.Globalization;
+
+namespace VsockPair.Storage;
+
+/// <summary>
+/// Names of the store (README, "The store"). Numbers in file names have 20 digits, so that names sort as they came.
+/// Every part comes from validated values of the host's own: a guest never chooses one.
+/// </summary>
+public static class StorePaths
+{
+    public const string SegmentSuffix = ".pages";
+    public const string KmsgSuffix = ".kmsg";
+
+    /// <summary>Added to the name of a segment or kmsg file once it is closed.</summary>
+    public const string SummarySuffix = ".sum";
+
+    public static string Metadata(string store) => Path.Combine(store, "metadata");
+
+    public static string Identity(string store) => Path.Combine(store, "identity");
+
+    public static string Guests(string store) => Path.Combine(store, "guests");
+
+    public static string Guest(string store, string name) => Path.Combine(Guests(store), name);
+
+    public static string ControlSocket(string store) => Path.Combine(store, "control.sock");
+
+    public static string GuestRecord(string guest) => Path.Combine(guest, "guest.json");
+
+    /// <summary>Of a guest: what retention removed. Of a boot: all other losses.</summary>
+    public static string Losses(string guestOrBoot) => Path.Combine(guestOrBoot, "losses.jsonl");
+
+    public static string Boots(string guest) => Path.Combine(guest, "boots");
+
+    /// <param name="life">0 for the first life of this boot id, which has no suffix.</param>
+    public static string Boot(string guest, Guid bootId, int life) =>
+        Path.Combine(Boots(guest), life == 0 ? bootId.ToString() : string.Create(CultureInfo.InvariantCulture, $"{bootId}.{life}"));
+
+    public static string BootRecord(string boot) => Path.Combine(boot, "boot.json");
+
+    public static string Clock(string boot) => Path.Combine(boot, "clock.jsonl");
+
+    public static string Trace(string boot) => Path.Combine(boot, "trace");
+
+    public static string Vcpu(string boot, int vcpu) => Path.Combine(Trace(boot), StreamName(vcpu));
+
+    public static string Kmsg(string boot) => Path.Combine(boot, "kmsg");
+
+    public static string Pstore(string boot) => Path.Combine(boot, "pstore");
+
+    /// <summary>A vCPU's stream as the ledger names it.</summary>
+    public static string StreamName(int vcpu) => string.Create(CultureInfo.InvariantCulture, $"cpu{vcpu}");
+
+    public static string SegmentName(ulong firstTimeStamp, int subBufferBytes) =>
+        string.Create(CultureInfo.InvariantCulture, $"{firstTimeStamp:D20}-{subBufferBytes}{SegmentSuffix}");
+
+    public static string KmsgName(ulong firstSequence) => string.Create(CultureInfo.InvariantCulture, $"{firstSequence:D20}{KmsgSuffix}");
+
+    public static bool TryParseSegmentName(ReadOnlySpan<char> name, out ulong firstTimeStamp, out int subBufferBytes)
+    {
+        firstTimeStamp = 0;
+        subBufferBytes = 0;
+        return name.EndsWith(SegmentSuffix, StringComparison.Ordinal) && name.Length > 21 && name[20] == '-'
+            && ulong.TryParse(name[..20], NumberStyles.None, CultureInfo.InvariantCulture, out firstTimeStamp)
+            && int.TryParse(name[21..^SegmentSuffix.Length], NumberStyles.None, CultureInfo.InvariantCulture, out subBufferBytes);
+    }
+
+    public static bool TryParseKmsgName(ReadOnlySpan<char> name, out ulong firstSequence)
+    {
+        firstSequence = 0;
+        return name.EndsWith(KmsgSuffix, StringComparison.Ordinal) && name.Length == 20 + KmsgSuffix.Length
+            && ulong.TryParse(name[..20], NumberStyles.None, CultureInfo.InvariantCulture, out firstSequence);
+    }
+}

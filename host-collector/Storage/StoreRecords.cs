@@ -1,0 +1,145 @@
+using System.Text.Json.Serialization;
+
+namespace VsockPair.Storage;
+
+/// <summary><c>guests/NAME/guest.json</c>: how the host knows this guest, and what the guest says of itself.</summary>
+public sealed record GuestRecord
+{
+    public required string Name { get; init; }
+
+    /// <summary>How the name was found: <c>cid</c>, <c>map</c> (configuration), <c>socket</c> (hybrid vsock), <c>identity</c> (published by watch).</summary>
+    public required string IdentifiedBy { get; init; }
+
+    public uint? Cid { get; init; }
+
+    public string? Socket { get; init; }
+
+    public string? ClaimedNodeName { get; init; }
+
+    /// <summary>What the agent says is missing in its guest.</summary>
+    public IReadOnlyList<string> ClaimedNotes { get; init; } = [];
+
+    public required DateTimeOffset FirstSeen { get; init; }
+
+    public required DateTimeOffset LastSeen { get; init; }
+}
+
+/// <summary><c>boots/ID/boot.json</c>.</summary>
+public sealed record BootRecord
+{
+    public required Guid BootId { get; init; }
+
+    /// <summary><c>uname -r</c>.</summary>
+    public required string Kernel { get; init; }
+
+    /// <summary>Lower-case hex; null when the guest does not show it.</summary>
+    public string? BuildId { get; init; }
+
+    public required string Clock { get; init; }
+
+    public required int SubBufferBytes { get; init; }
+
+    /// <summary>Possible CPUs, as the guest claims.</summary>
+    public required int Cpus { get; init; }
+
+    public required string AgentVersion { get; init; }
+
+    /// <summary>The session last given to this boot.</summary>
+    public required Guid Session { get; init; }
+
+    public required DateTimeOffset Started { get; init; }
+
+    public DateTimeOffset? Ended { get; init; }
+
+    /// <summary>Why: <c>goodbye</c>, <c>lost</c> (no heartbeat), <c>closed</c>, <c>stopped</c> (the collector stopped), <c>superseded</c> (a newer boot of this guest came).</summary>
+    public string? EndReason { get; init; }
+
+    /// <summary>Name as in PROTOCOL.md §8 → SHA-256 in hex, the name of the file in <c>metadata/</c>.</summary>
+    public IReadOnlyDictionary<string, string> Metadata { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Stream (<c>cpu3</c>) → its ring's account.</summary>
+    public IReadOnlyDictionary<string, RingRecord> Rings { get; init; } = new Dictionary<string, RingRecord>();
+}
+
+/// <summary>
+/// The account of one vCPU's ring. The <c>…Before</c> figures are those of earlier generations of this boot, whose counters began at zero again.
+/// Together with the segments and the ledgers it makes the account exact after any restart:
+/// read before + read = stored + retention + transport loss.
+/// </summary>
+public sealed record RingRecord
+{
+    public required Guid Generation { get; init; }
+
+    public ulong ReadEventsBefore { get; init; }
+
+    public ulong LostEventsBefore { get; init; }
+}
+
+/// <summary>One line of a <c>losses.jsonl</c>. Unknown figures are null.</summary>
+public sealed record LossRecord
+{
+    public required DateTimeOffset Time { get; init; }
+
+    /// <summary><c>ring</c>, <c>transport</c>, <c>kmsg</c>, <c>disk</c> or <c>retention</c>.</summary>
+    public required string Source { get; init; }
+
+    /// <summary><c>cpu3</c> or <c>kmsg</c>.</summary>
+    public required string Stream { get; init; }
+
+    /// <summary>Guest trace clock (ns) or kmsg sequence of the first and last thing lost.</summary>
+    public ulong? First { get; init; }
+
+    public ulong? Last { get; init; }
+
+    /// <summary>kmsg records, or sub-buffers.</summary>
+    public long? Records { get; init; }
+
+    public long? Events { get; init; }
+
+    public long? Bytes { get; init; }
+
+    /// <summary>In a guest's ledger: the boot folder that it was removed from.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Boot { get; init; }
+}
+
+/// <summary><c>FILE.sum</c> beside a closed segment or kmsg file. <c>first</c> and <c>last</c>: trace clock of the first and last sub-buffer, or kmsg sequence.</summary>
+public sealed record SegmentSummary
+{
+    public required string Sha256 { get; init; }
+
+    /// <summary>Sub-buffer slots, or kmsg records.</summary>
+    public required long Slots { get; init; }
+
+    public required long Events { get; init; }
+
+    public required ulong First { get; init; }
+
+    public required ulong Last { get; init; }
+}
+
+/// <summary>One line of <c>clock.jsonl</c>: the best answer of one burst of pings. Nanoseconds.</summary>
+public sealed record ClockSample
+{
+    public required DateTimeOffset Time { get; init; }
+
+    /// <summary>Host CLOCK_MONOTONIC and CLOCK_REALTIME in the middle between ping and pong.</summary>
+    public required long HostMonotonic { get; init; }
+
+    public required long HostRealTime { get; init; }
+
+    /// <summary>Guest trace clock and CLOCK_REALTIME.</summary>
+    public required long GuestBoot { get; init; }
+
+    public required long GuestRealTime { get; init; }
+
+    /// <summary>Half the round trip.</summary>
+    public required long Error { get; init; }
+
+    /// <summary>What printk stamps, at guest trace clock <see cref="GuestLocalAtBoot"/>.</summary>
+    public long? GuestLocal { get; init; }
+
+    public long? GuestLocalAtBoot { get; init; }
+
+    public long? GuestLocalError { get; init; }
+}
