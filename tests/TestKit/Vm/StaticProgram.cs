@@ -9,6 +9,12 @@ public static class StaticProgram
     /// <summary>Path of the compiled <c>vsock-cat</c>, see Programs/vsock-cat.c for its use.</summary>
     public static Task<string> VsockCatAsync() => CompileAsync("vsock-cat", ReadResource("vsock-cat.c"));
 
+    /// <summary>Path of the compiled <c>trace-load</c>: scheduler events and markers at a wanted rate on each CPU.</summary>
+    public static Task<string> TraceLoadAsync() => CompileAsync("trace-load", ReadResource("trace-load.c"));
+
+    /// <summary>Path of the compiled <c>kmsg-load</c>: many kernel log records of every shape.</summary>
+    public static Task<string> KmsgLoadAsync() => CompileAsync("kmsg-load", ReadResource("kmsg-load.c"));
+
     internal static Task<string> CommandServerAsync() => CompileAsync("command-server", ReadResource("command-server.c"));
 
     /// <summary>Compiles a test's own C source.</summary>
