@@ -81,6 +81,25 @@ public sealed class Guest : IAsyncDisposable
         }
     }
 
+    /// <summary>Boots several guests at the same time; when one fails, none is left running.</summary>
+    public static async Task<Guest[]> StartAllAsync(IEnumerable<GuestOptions> options, CancellationToken cancellationToken = default)
+    {
+        Task<Guest>[] starts = [.. options.Select(each => StartAsync(each, cancellationToken))];
+        try
+        {
+            return await Task.WhenAll(starts);
+        }
+        catch
+        {
+            foreach (Task<Guest> start in starts.Where(start => start.IsCompletedSuccessfully))
+            {
+                await (await start).DisposeAsync();
+            }
+
+            throw;
+        }
+    }
+
     /// <summary>A guest whose QEMU somebody else runs and ends.</summary>
     internal static async Task<Guest> AttachAsync(
         string name, string directory, Stream[] streams, TimeSpan bootTimeout, CancellationToken cancellationToken)
@@ -185,6 +204,7 @@ public sealed class Guest : IAsyncDisposable
 
     private async Task WaitForBootAsync(TimeSpan timeout, long start, CancellationToken cancellationToken)
     {
+        await LimitAsync(Qmp.NegotiateAsync, timeout, "QEMU's monitor", cancellationToken);
         await LimitAsync(_commands.Ready.WaitAsync, timeout, "the guest to boot", cancellationToken);
         BootTime = Stopwatch.GetElapsedTime(start);
     }
@@ -232,5 +252,5 @@ public sealed class Guest : IAsyncDisposable
     private static void ForgetOutcome(Task command) =>
         command.ContinueWith(static ended => _ = ended.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
 
-    private static string Quote(string path) => $"'{path.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+    internal static string Quote(string path) => $"'{path.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 }

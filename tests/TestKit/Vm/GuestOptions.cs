@@ -30,7 +30,7 @@ public sealed record GuestOptions
     /// <summary>Shell commands that run at every boot before the guest counts as ready; long-running programs go into the background.</summary>
     public string InitScript { get; init; } = "";
 
-    /// <summary>Kernel modules to insert besides the usual ones, see <see cref="GuestModules"/>; dependencies first.</summary>
+    /// <summary>Kernel modules to insert besides the usual ones: virtio_blk, vhost_vsock. GuestModules.cs lists what there is.</summary>
     public IReadOnlyList<string> Modules { get; init; } = [];
 
     /// <summary>Crash records survive a warm reboot; pstore is mounted at /sys/fs/pstore.</summary>

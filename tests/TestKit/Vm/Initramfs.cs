@@ -1,27 +1,21 @@
-using System.Security.Cryptography;
-using System.Text;
+using System.Collections.Concurrent;
 
 namespace VsockPair.TestKit.Vm;
 
 /// <summary>
 /// Builds a guest's initramfs from two archives, one after the other: a base (busybox, modules, command server, init) that is
-/// cached per kernel, and the files of this guest. Not compressed: inflating under TCG costs more than copying.
+/// made once per kernel and process, and the files of this guest. Not compressed: inflating under TCG costs more than copying.
 /// </summary>
 internal static class Initramfs
 {
+    private static readonly ConcurrentDictionary<string, Lazy<Task<byte[]>>> Bases = [];
+
     /// <summary>Writes the initramfs to <paramref name="path"/> and returns its size.</summary>
     public static async Task<long> WriteAsync(string path, GuestOptions options, string ramoopsParameters, IEnumerable<string> ports)
     {
         KernelFiles kernel = RigCache.FindKernel(options.Kernel);
-        Dictionary<string, string> modules = GuestModules.Find(kernel);
-        string baseArchive = await BuildBaseAsync(kernel, modules);
-
         await using FileStream output = File.Create(path);
-        await using (FileStream archive = File.OpenRead(baseArchive))
-        {
-            await archive.CopyToAsync(output);
-        }
-
+        await output.WriteAsync(await Bases.GetOrAdd(kernel.Release, _ => new(() => BuildBaseAsync(kernel))).Value);
         var cpio = new CpioWriter(output);
         foreach ((string guestPath, string hostPath) in options.Files)
         {
@@ -33,7 +27,7 @@ internal static class Initramfs
             cpio.AddText(guestPath, text);
         }
 
-        IEnumerable<string> inserted = GuestModules.Inserted.Concat(options.Modules).Where(modules.ContainsKey);
+        IEnumerable<string> inserted = GuestModules.Usual.Concat(options.Modules);
         if (options.Ramoops)
         {
             inserted = inserted.Append($"{GuestModules.Ramoops} {ramoopsParameters}");
@@ -52,29 +46,16 @@ internal static class Initramfs
         return output.Length;
     }
 
-    private static async Task<string> BuildBaseAsync(KernelFiles kernel, Dictionary<string, string> modules)
+    private static async Task<byte[]> BuildBaseAsync(KernelFiles kernel)
     {
-        string init = StaticProgram.ReadResource("init.sh");
-        string server = await StaticProgram.CommandServerAsync();
-        string ingredients = string.Join('\n', [init, server, .. modules.Values, File.GetLastWriteTimeUtc(RigCache.Busybox).ToString("O")]);
-        string digest = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(ingredients)))[..16];
-        return await RigCache.GetOrBuildAsync("initramfs", $"{kernel.Release}-{digest}.cpio", async path =>
-        {
-            await using FileStream output = File.Create(path);
-            var cpio = new CpioWriter(output);
-            cpio.AddText("/init", init);
-            cpio.AddFile("/bin/busybox", await File.ReadAllBytesAsync(RigCache.Busybox));
-            cpio.AddFile("/bin/command-server", await File.ReadAllBytesAsync(server));
-            foreach ((string module, string file) in modules)
-            {
-                byte[] content = file.EndsWith(".xz", StringComparison.Ordinal)
-                    ? await HostCommand.RunAsync(RigCache.Require("/usr/bin/xz", "xz-utils"), "-dc", file)
-                    : await File.ReadAllBytesAsync(file);
-                cpio.AddFile($"/lib/modules/{module}.ko", content);
-            }
-
-            cpio.Finish();
-        });
+        using var output = new MemoryStream();
+        var cpio = new CpioWriter(output);
+        cpio.AddText("/init", StaticProgram.ReadResource("init.sh"));
+        cpio.AddFile("/bin/busybox", await File.ReadAllBytesAsync(RigCache.Busybox));
+        cpio.AddFile("/bin/command-server", await File.ReadAllBytesAsync(await StaticProgram.CommandServerAsync()));
+        await GuestModules.AddToAsync(cpio, kernel);
+        cpio.Finish();
+        return output.ToArray();
     }
 
     private static string Lines(IEnumerable<string> lines) => string.Concat(lines.Select(line => line + "\n"));

@@ -96,6 +96,9 @@ public sealed class QmpClient : IDisposable
         _oneCommand.Dispose();
     }
 
+    /// <summary>Until this QEMU executes nothing and sends no events.</summary>
+    internal Task NegotiateAsync(CancellationToken cancellationToken) => ExecuteAsync("qmp_capabilities", null, cancellationToken);
+
     internal async Task ReadAsync()
     {
         using var reader = new StreamReader(_stream, Encoding.UTF8, leaveOpen: true);

@@ -16,9 +16,9 @@ mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
 exec </dev/console >/dev/console 2>&1
 
-# One "name parameters…" per line, in the order of their dependencies.
+# One "name parameters…" per line.
 while read -r module parameters; do
-    insmod /lib/modules/"$module".ko $parameters || echo "init: insmod $module failed"
+    modprobe "$module" $parameters || echo "init: cannot insert module $module"
 done </etc/rig/modules
 
 [ ! -e /etc/rig/mount-pstore ] || mount -t pstore pstore /sys/fs/pstore
@@ -31,7 +31,7 @@ while read -r wanted; do
         for port in /sys/class/virtio-ports/*; do
             [ "$(cat "$port"/name 2>/dev/null)" != "$wanted" ] || ln -s /dev/"${port##*/}" /dev/virtio-ports/"$wanted"
         done
-        [ -e /dev/virtio-ports/"$wanted" ] || usleep 10000
+        [ -e /dev/virtio-ports/"$wanted" ] || { echo "init: waiting for port $wanted"; usleep 50000; }
     done
 done </etc/rig/ports
 
