@@ -20,21 +20,24 @@ public sealed class AgentGuest : IAsyncDisposable
     public string Name => Guest.Name;
 
     /// <summary>Boots a guest whose agent starts with each boot. <paramref name="configuration"/> is its agent.conf.</summary>
-    public static async Task<AgentGuest> StartAsync(GuestOptions options, string configuration = "", CancellationToken cancellationToken = default)
+    public static async Task<AgentGuest> StartAsync(GuestOptions options, string configuration = "", CancellationToken cancellationToken = default) =>
+        new(await Guest.StartAsync(await OptionsAsync(options, configuration), cancellationToken), options.Cpus);
+
+    /// <summary>A guest that was booted with <see cref="OptionsAsync"/>.</summary>
+    public static AgentGuest Attach(Guest guest, int cpus) => new(guest, cpus);
+
+    /// <summary>Adds the agent, its configuration and the loads.</summary>
+    public static async Task<GuestOptions> OptionsAsync(GuestOptions options, string configuration) => options with
     {
-        GuestOptions all = options with
+        Files = new Dictionary<string, string>(options.Files)
         {
-            Files = new Dictionary<string, string>(options.Files)
-            {
-                ["/bin/vsockpair-agent"] = CollectorProcess.AgentBinary,
-                ["/bin/trace-load"] = await StaticProgram.TraceLoadAsync(),
-                ["/bin/kmsg-load"] = await StaticProgram.KmsgLoadAsync(),
-            },
-            Texts = new Dictionary<string, string>(options.Texts) { ["/etc/vsockpair/agent.conf"] = configuration },
-            InitScript = options.InitScript + "\nvsockpair-agent >/run/agent.log 2>&1 &\n",
-        };
-        return new AgentGuest(await Guest.StartAsync(all, cancellationToken), options.Cpus);
-    }
+            ["/bin/vsockpair-agent"] = CollectorProcess.AgentBinary,
+            ["/bin/trace-load"] = await StaticProgram.TraceLoadAsync(),
+            ["/bin/kmsg-load"] = await StaticProgram.KmsgLoadAsync(),
+        },
+        Texts = new Dictionary<string, string>(options.Texts) { ["/etc/vsockpair/agent.conf"] = configuration },
+        InitScript = options.InitScript + "\nvsockpair-agent >/run/agent.log 2>&1 &\n",
+    };
 
     public async Task StartAgentAsync() => (await Guest.RunAsync("vsockpair-agent >>/run/agent.log 2>&1 &")).EnsureSuccess();
 

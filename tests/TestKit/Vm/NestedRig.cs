@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace VsockPair.TestKit.Vm;
 
 /// <summary>
@@ -132,9 +130,7 @@ public sealed class NestedRig : IAsyncDisposable
             RigCache.Require("/usr/share/qemu/linuxboot_dma.bin", "qemu-system-data"),
             RigCache.Require("/usr/share/qemu/kvmvapic.bin", "qemu-system-data"),
         ];
-        // "libz.so.1 => /lib/…/libz.so.1 (0x…)", and the loader: "/lib64/ld-linux-x86-64.so.2 (0x…)".
-        string libraries = Encoding.UTF8.GetString(await HostCommand.RunAsync("/usr/bin/ldd", RigCache.Qemu));
-        files.AddRange(libraries.Split((char[])[' ', '\t', '\n'], StringSplitOptions.RemoveEmptyEntries).Where(word => word.StartsWith('/')));
+        files.AddRange(await SharedLibraries.OfAsync(RigCache.Qemu));
         return files;
     }
 }
