@@ -12,7 +12,7 @@ public sealed class AfVsockTests(ITestOutputHelper output)
     {
         await using AgentGuest guest = await AgentGuest.StartAsync(
             new GuestOptions { Name = "web1", Cpus = 2, MemoryMiB = 1024, Files = await CollectorInGuest.FilesAsync(), InitScript = CollectorInGuest.Start },
-            "[Host]\nAddress=1:829\n");
+            "[Collector]\nAddress=1:829\n");
         await guest.LoadAsync(seconds: 5, 300_000);
         await guest.StopAgentAsync();
         await CheckAsync(guest, guest.Guest, "cid-1");
