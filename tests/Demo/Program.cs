@@ -1,0 +1,94 @@
+using VsockPair.Demo;
+using VsockPair.TestKit;
+using VsockPair.TestKit.Store;
+using VsockPair.TestKit.Vm;
+
+// make demo: the main job on a real guest, live. Everything that it starts ends with it; the recorded data stays.
+const string Name = "demo";
+const int Vcpus = 2;
+string folder = Path.Combine(Repository.Root, "out", "demo");
+string vms = Directory.CreateTempSubdirectory("vsockpair-demo-").FullName;
+
+Step("1/5  the host: `vsockpair serve`, with small segments so that rotation can be seen");
+if (Directory.Exists(folder))
+{
+    Directory.Delete(folder, recursive: true);
+}
+Directory.CreateDirectory(folder);
+await using CollectorProcess collector = new(Path.Combine(folder, "store"), "[Store]\nSegmentBytes=2M\n", $"hybrid:{vms}/{{name}}.vsock");
+await collector.StartAsync();
+Console.Write(collector.Output);
+
+StoredGuest stored = new(collector.Store, Name);
+LiveView view = new(stored, Vcpus);
+try
+{
+    Step($"2/5  a real guest: Linux 6.12 with {Vcpus} vCPUs under QEMU (emulated, about 5 s), `vsockpair-agent` in it");
+    await using AgentGuest guest = await AgentGuest.StartAsync(
+        new GuestOptions { Name = Name, Cpus = Vcpus, VsockDirectory = vms, Ramoops = true, ExtraKernelArguments = "printk.devkmsg=on" });
+    await WatchAsync(Task.Delay(TimeSpan.FromSeconds(4)));
+    Console.WriteLine(await guest.AgentLogAsync());
+
+    Step("3/5  load in the guest: scheduler events on every vCPU, 15 s");
+    await WatchAsync(guest.LoadAsync(15, 800_000));
+
+    Step("4/5  its kernel panics and reboots; the crash record survives in the guest's RAM");
+    await guest.Guest.PanicAsync();
+    await WatchAsync(guest.Guest.WaitForRebootAsync());
+    await WatchAsync(Eventually.TrueAsync(
+        () => stored.Boots.Any(boot => boot.PstoreFiles.Count > 0), TimeSpan.FromSeconds(60), "the crash record in the store", guest.Guest));
+    await WatchAsync(Task.Delay(TimeSpan.FromSeconds(3)));
+    await guest.StopAgentAsync();
+}
+finally
+{
+    Directory.Delete(vms, recursive: true);
+}
+
+Step("5/5  what an operator sees");
+await ShowAsync("guests");
+await ShowAsync("losses", Name);
+await ShowAsync("kmsg", Name, "-b", "-1");
+await collector.StopAsync();
+
+Step($"the data stays in {Path.GetRelativePath(Repository.Root, collector.Store)}");
+foreach (StoredBoot boot in stored.Boots)
+{
+    Console.WriteLine($"  boots/{boot.BootId}: {boot.KmsgRecords.Count} log records, "
+        + string.Join(", ", Enumerable.Range(0, Vcpus).Select(vcpu => $"cpu{vcpu} {boot.Events(vcpu)} events in {boot.Segments(vcpu).Count} segments"))
+        + string.Concat(boot.PstoreFiles.Select(file => $", pstore/{Path.GetFileName(file)}")));
+}
+Console.WriteLine($"""
+
+    trace/cpuN/*.pages   the kernel's own ring-buffer pages, with a .sum beside each closed one
+    kmsg/*.kmsg          what /dev/kmsg returned, byte for byte
+    pstore/              crash records, byte for byte
+    ../../metadata/      event formats, symbols, types: what decoding needs
+
+    look again with:  out/vsockpair guests --store {Path.GetRelativePath(Repository.Root, collector.Store)}
+    """);
+
+static void Step(string text) => Console.WriteLine($"\n== {text}");
+
+async Task WatchAsync(Task work)
+{
+    do
+    {
+        await Task.WhenAny(work, Task.Delay(TimeSpan.FromSeconds(1)));
+        view.Show();
+    }
+    while (!work.IsCompleted);
+    await work;
+}
+
+async Task ShowAsync(params string[] arguments)
+{
+    const int MostLines = 25;
+    Console.WriteLine($"\n$ vsockpair {string.Join(' ', arguments)}");
+    CommandOutput output = await collector.RunAsync(arguments);
+    string[] lines = (output.Text + output.Error).TrimEnd('\n').Split('\n');
+    foreach (string line in lines.Length > MostLines ? [$"… {lines.Length - MostLines} lines …", .. lines[^MostLines..]] : lines)
+    {
+        Console.WriteLine(line);
+    }
+}

@@ -1,0 +1,141 @@
+using System.Diagnostics;
+using System.Text;
+using VsockPair.TestKit.Vm;
+
+namespace VsockPair.TestKit;
+
+/// <summary>
+/// The real <c>vsockpair serve</c> as a process: the stripped binary that <c>make build</c> leaves in out/. It can be stopped, killed, paused and started
+/// again on the same store.
+/// </summary>
+public sealed class CollectorProcess : IAsyncDisposable
+{
+    private readonly string _configuration;
+    private readonly string[] _listen;
+    private readonly StringBuilder _output = new();
+    private Process? _process;
+
+    /// <param name="store">Folder of the store; also holds the configuration, as <c>&lt;store&gt;.conf</c>.</param>
+    /// <param name="configuration">INI text.</param>
+    /// <param name="listen">Values of <c>--listen</c>.</param>
+    public CollectorProcess(string store, string configuration, params string[] listen)
+    {
+        Store = store;
+        _configuration = store + ".conf";
+        _listen = listen;
+        File.WriteAllText(_configuration, configuration);
+    }
+
+    public static string Binary { get; } = Require("out/vsockpair");
+
+    public static string AgentBinary { get; } = Require("out/vsockpair-agent");
+
+    public string Store { get; }
+
+    public int Pid => _process?.Id ?? throw new InvalidOperationException("the collector does not run");
+
+    /// <summary>Everything that all starts so far have printed.</summary>
+    public string Output
+    {
+        get
+        {
+            lock (_output)
+            {
+                return _output.ToString();
+            }
+        }
+    }
+
+    /// <summary>Starts it and waits until it listens.</summary>
+    public async Task StartAsync()
+    {
+        List<string> arguments = ["serve", "--config", _configuration, "--store", Store];
+        foreach (string spec in _listen)
+        {
+            arguments.AddRange(["--listen", spec]);
+        }
+        ProcessStartInfo start = new(Binary, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        string control = Path.Combine(Store, "control.sock");
+        File.Delete(control);
+        _process = Process.Start(start) ?? throw new InvalidOperationException($"{Binary} did not start");
+        _process.OutputDataReceived += (_, line) => Append(line.Data);
+        _process.ErrorDataReceived += (_, line) => Append(line.Data);
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+        await Eventually.TrueAsync(
+            () => _process.HasExited ? throw new InvalidOperationException($"serve ended with exit code {_process.ExitCode}:\n{Output}") : File.Exists(control),
+            TimeSpan.FromSeconds(20),
+            "vsockpair serve to listen");
+    }
+
+    /// <summary>SIGTERM, and the exit code.</summary>
+    public Task<int> StopAsync() => EndAsync(Signals.Terminate);
+
+    public Task<int> KillAsync() => EndAsync(Signals.Kill);
+
+    public void Signal(int signal) => Signals.Send(Pid, signal);
+
+    /// <summary>Runs an operator's command on this store.</summary>
+    public async Task<CommandOutput> RunAsync(params string[] arguments)
+    {
+        ProcessStartInfo start = new(Binary, [.. arguments, "--config", _configuration, "--store", Store])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using Process process = Process.Start(start) ?? throw new InvalidOperationException($"{Binary} did not start");
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string text = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return new CommandOutput(process.ExitCode, text, await error);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_process is { HasExited: false })
+        {
+            await KillAsync();
+        }
+        File.Delete(_configuration);
+    }
+
+    private async Task<int> EndAsync(int signal)
+    {
+        Process process = _process ?? throw new InvalidOperationException("the collector does not run");
+        Signals.Send(process.Id, signal);
+        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(20));
+        try
+        {
+            await process.WaitForExitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill();
+            throw new InvalidOperationException($"serve did not end within 20 s of signal {signal}:\n{Output}");
+        }
+        int code = process.ExitCode;
+        process.Dispose();
+        _process = null;
+        return code;
+    }
+
+    private void Append(string? line)
+    {
+        if (line is not null)
+        {
+            lock (_output)
+            {
+                _output.Append(line).Append('\n');
+            }
+        }
+    }
+
+    private static string Require(string path)
+    {
+        string full = Path.Combine(Repository.Root, path);
+        return File.Exists(full) ? full : throw new FileNotFoundException($"{path} is missing: run `make build` first.");
+    }
+}
+
+/// <summary>What an operator's command printed.</summary>
+public sealed record CommandOutput(int ExitCode, string Text, string Error);

@@ -1,0 +1,66 @@
+using VsockPair.TestKit.Store;
+
+namespace VsockPair.TestKit.Vm;
+
+/// <summary>
+/// One host: a store, the real collector on it, and a folder where the guests' hybrid sockets appear. Guests are found there by their names while the collector runs.
+/// </summary>
+public sealed class Lab : IAsyncDisposable
+{
+    /// <summary>Above what the tests' loads produce, so that the budget is not what they measure.</summary>
+    public const string AmpleRates = "[Limits]\nGuestRate=64M\nHostRate=256M\n";
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("vsockpair-lab-").FullName;
+    private readonly List<AgentGuest> _guests = [];
+
+    public Lab(string configuration = AmpleRates)
+    {
+        Directory.CreateDirectory(VsockDirectory);
+        Collector = new CollectorProcess(Path.Combine(_folder, "store"), configuration, $"hybrid:{VsockDirectory}/{{name}}.vsock");
+    }
+
+    public CollectorProcess Collector { get; }
+
+    private string VsockDirectory => Path.Combine(_folder, "vms");
+
+    /// <summary>The guest belongs to the lab and ends with it.</summary>
+    public async Task<AgentGuest> StartGuestAsync(GuestOptions options, string agentConfiguration = "")
+    {
+        AgentGuest guest = await AgentGuest.StartAsync(options with { VsockDirectory = VsockDirectory }, agentConfiguration);
+        lock (_guests)
+        {
+            _guests.Add(guest);
+        }
+        return guest;
+    }
+
+    public StoredGuest Stored(string name) => new(Collector.Store, name);
+
+    /// <summary>Waits until the guest's newest boot has every vCPU's stream in the store.</summary>
+    public Task WaitForStreamsAsync(AgentGuest guest) => Eventually.TrueAsync(
+        () => Stored(guest.Name).Boots is [.., StoredBoot boot] && Enumerable.Range(0, guest.Cpus).All(cpu => boot.Segments(cpu).Count > 0),
+        TimeSpan.FromSeconds(90),
+        $"segments of all {guest.Cpus} vCPUs of {guest.Name}\n{Collector.Output}",
+        guest.Guest);
+
+    /// <summary>Stops the agent in good order and waits until its boot is ended in the store.</summary>
+    public async Task EndAsync(AgentGuest guest)
+    {
+        await guest.StopAgentAsync();
+        await Eventually.TrueAsync(
+            () => Stored(guest.Name).Boots[^1].Record["ended"] is not null,
+            TimeSpan.FromSeconds(20),
+            $"boot.json of {guest.Name} to say that it ended\n{Collector.Output}",
+            guest.Guest);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (AgentGuest guest in _guests)
+        {
+            await guest.DisposeAsync();
+        }
+        await Collector.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+}

@@ -1,0 +1,47 @@
+using System.Security.Cryptography;
+using System.Text;
+
+namespace VsockPair.TestKit.Vm;
+
+/// <summary>Small C programs for use inside guests: compiled once per source text with <c>gcc -static</c>, kept in the rig's cache.</summary>
+public static class StaticProgram
+{
+    /// <summary>Path of the compiled <c>vsock-cat</c>, see Programs/vsock-cat.c for its use.</summary>
+    public static Task<string> VsockCatAsync() => CompileAsync("vsock-cat", ReadResource("vsock-cat.c"));
+
+    /// <summary>Path of the compiled <c>trace-load</c>: scheduler events and markers at a wanted rate on each CPU.</summary>
+    public static Task<string> TraceLoadAsync() => CompileAsync("trace-load", ReadResource("trace-load.c"));
+
+    /// <summary>Path of the compiled <c>kmsg-load</c>: many kernel log records of every shape.</summary>
+    public static Task<string> KmsgLoadAsync() => CompileAsync("kmsg-load", ReadResource("kmsg-load.c"));
+
+    internal static Task<string> CommandServerAsync() => CompileAsync("command-server", ReadResource("command-server.c"));
+
+    /// <summary>Compiles a test's own C source.</summary>
+    public static Task<string> CompileAsync(string name, string source)
+    {
+        string digest = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)))[..16];
+        return RigCache.GetOrBuildAsync("programs", $"{name}-{digest}", async output =>
+        {
+            string file = $"{output}.c";
+            try
+            {
+                await File.WriteAllTextAsync(file, source);
+                await HostCommand.RunAsync(
+                    RigCache.Require("/usr/bin/gcc", "gcc"), "-static", "-O2", "-s", "-Wall", "-pthread", file, "-o", output);
+            }
+            finally
+            {
+                File.Delete(file);
+            }
+        });
+    }
+
+    internal static string ReadResource(string name)
+    {
+        using Stream stream = typeof(StaticProgram).Assembly.GetManifestResourceStream(name)
+            ?? throw new InvalidOperationException($"TestKit has no embedded resource {name}");
+        using var reader = new StreamReader(stream);
+        return reader.ReadToEnd();
+    }
+}
