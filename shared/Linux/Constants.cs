@@ -37,8 +37,10 @@ public static class Constants
     public const int O_RDWR = 2;
     public const int O_CREAT = 0x40;
     public const int O_EXCL = 0x80;
+    public const int O_TRUNC = 0x200;
     public const int O_NONBLOCK = 0x800;
     public const int O_CLOEXEC = 0x80000;
+    public const int F_SETFL = 4;
     public const int F_GETPIPE_SZ = 1032;
     public const int F_SETPIPE_SZ = 1031;
     public const uint SPLICE_F_NONBLOCK = 2;

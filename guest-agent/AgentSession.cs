@@ -1,0 +1,252 @@
+using VsockPair.GuestAgent.Connections;
+using VsockPair.GuestAgent.Files;
+using VsockPair.GuestAgent.Tracing;
+using VsockPair.Linux;
+using VsockPair.Protocol;
+using static VsockPair.Linux.Constants;
+
+namespace VsockPair.GuestAgent;
+
+/// <summary>
+/// One session with the collector, on the main thread: the control connection, and the word to all streams when the session begins and ends.
+/// PROTOCOL.md §4 tells its course.
+/// </summary>
+internal sealed class AgentSession : IDisposable
+{
+    // Until then the collector has what decoding needs; a collector that is slow to answer must not keep the trace waiting.
+    private static readonly TimeSpan LongestMetadataWait = TimeSpan.FromSeconds(10);
+    private const int HurriedSendMilliseconds = 1000;
+
+    private readonly Agent _agent;
+    private readonly SessionLink _link;
+    private readonly FrameChannel _control;
+    private readonly FileOffers _files;
+    private readonly WakeEvent _probeWake = new();
+    private readonly Thread _probe;
+    private readonly long _start = Environment.TickCount64;
+    private long _heardAt = Environment.TickCount64;
+    private ulong _heartbeats;
+    private bool _isTraceJoined;
+    private bool _collectorStops;
+
+    private AgentSession(Agent agent, Fd socket, Welcome welcome)
+    {
+        _agent = agent;
+        _link = new SessionLink(agent.Identity.BootId, welcome, agent.Timings);
+        _control = new FrameChannel(socket, agent.Stop.Wake, IsSendHopeless);
+        _files = new FileOffers(_control, agent.Hashes, agent.Pstore.Acknowledged);
+        _probe = new Thread(ProbePath, 128 * 1024) { Name = "probe", IsBackground = true };
+        agent.State.Change(agent.State.Ring with { Session = welcome.Session });
+        AgentLog.Info($"session {welcome.Session} with {agent.Host.Target}");
+    }
+
+    /// <exception cref="LinuxException">No connection, or no answer.</exception>
+    /// <exception cref="RefusedException">The collector does not want this guest now.</exception>
+    public static AgentSession Open(Agent agent)
+    {
+        Fd socket = agent.Host.Connect(ConnectionKind.Control);
+        try
+        {
+            SocketWait.MakeNonBlocking(socket.Value);
+            Hello hello = new()
+            {
+                OldestVersion = Wire.OldestVersion,
+                NewestVersion = Wire.NewestVersion,
+                Kind = ConnectionKind.Control,
+                BootId = agent.Identity.BootId,
+                Control = agent.Identity.ToHello(
+                    agent.State.Ring.Session, agent.Trace?.SubBufferBytes ?? 0, agent.Trace is null ? "" : TraceInstance.Clock, agent.Notes.Lines),
+            };
+            Welcome welcome = Handshake.Exchange(
+                socket.Value, hello, agent.Timings.Handshake, agent.Stop.Wake, () => agent.Stop.IsRequested);
+            return new AgentSession(agent, socket, welcome);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Returns when collector or agent have ended the session in order.</summary>
+    /// <exception cref="LinuxException">The session broke.</exception>
+    public void Run()
+    {
+        _probe.Start();
+        _agent.Kmsg?.Join(_link);
+        _agent.Metadata.OfferAll(_files);
+        _agent.Pstore.OfferAll(_files);
+        Timings timings = _agent.Timings;
+        Recurring heartbeat = new(timings.Heartbeat);
+        Recurring counters = new(timings.Counters);
+        Recurring refresh = new(timings.Refresh);
+        while (!_agent.Stop.IsRequested && !_collectorStops)
+        {
+            TakeFrames();
+            _files.Step();
+            JoinTrace();
+            if (heartbeat.IsDue())
+            {
+                _control.Send(new Heartbeat(_heartbeats++));
+                _agent.Trace?.FollowOnlineCpus();
+            }
+            if (counters.IsDue())
+            {
+                _agent.Trace?.Report(_control);
+            }
+            if (refresh.IsDue() && _isTraceJoined)
+            {
+                _agent.Metadata.OfferChanged(_files);
+            }
+            CheckAlive();
+            int wait = _files.HasWork ? 0 : Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft);
+            SocketWait.For(_control.Socket, POLLIN, _agent.Stop.Wake, wait);
+        }
+        EndInOrder();
+    }
+
+    public void Dispose()
+    {
+        _link.Advance(SessionPhase.Closed);
+        NotifyStreams();
+        _files.Dispose();
+        _control.Dispose();
+        if (_probe.IsAlive)
+        {
+            _probeWake.Set();
+            _probe.Join();
+        }
+        _probeWake.Dispose();
+    }
+
+    private void TakeFrames()
+    {
+        if (!_control.Receive())
+        {
+            throw new LinuxException("recv", Errno.ECONNRESET, "control connection");
+        }
+        while (_control.TryTake(out ReadOnlySpan<byte> body))
+        {
+            _heardAt = Environment.TickCount64;
+            Take(body);
+        }
+    }
+
+    private void Take(ReadOnlySpan<byte> body)
+    {
+        if (!Frame.TryReadType(body, out MessageType type))
+        {
+            throw FrameChannel.BadFrame();
+        }
+        switch (type)
+        {
+            case MessageType.Ping:
+                Answer(Decode<Ping>(body));
+                break;
+            case MessageType.FileAnswer:
+                _files.Answered(Decode<FileAnswer>(body));
+                break;
+            case MessageType.FileStored:
+                _files.Stored(Decode<FileStored>(body));
+                break;
+            case MessageType.Stop:
+                AgentLog.Info($"the collector stops: {Decode<Stop>(body).Reason}");
+                _collectorStops = true;
+                break;
+            // A heartbeat has done its work by arriving; types of a newer collector are not for this agent.
+            default:
+                break;
+        }
+    }
+
+    private static T Decode<T>(ReadOnlySpan<byte> body)
+        where T : struct, IMessage<T> => Frame.TryDecode(body, out T message) ? message : throw FrameChannel.BadFrame();
+
+    private void Answer(Ping ping)
+    {
+        LocalClockSample? local = ping.WithLocalClock ? _agent.LocalClock?.Sample() : null;
+        long boot = Sys.Now(CLOCK_BOOTTIME);
+        long realTime = Sys.Now(CLOCK_REALTIME);
+        _control.Send(new Pong(ping.Number, boot, realTime, local?.Local, local?.Boot, local?.Error));
+    }
+
+    private void JoinTrace()
+    {
+        bool isLate = Environment.TickCount64 - _start > LongestMetadataWait.TotalMilliseconds;
+        if (_isTraceJoined || !(_files.IsMetadataDelivered || isLate))
+        {
+            return;
+        }
+        _isTraceJoined = true;
+        // Rings of an earlier generation are settled before the first Hello of this one.
+        _agent.Trace?.Report(_control);
+        _agent.Trace?.Join(_link);
+        // What start and metadata have left: from here on almost nothing is allocated.
+        GC.Collect();
+    }
+
+    private void CheckAlive()
+    {
+        if (_link.IsUnknown)
+        {
+            throw new LinuxException("connect", Errno.ECONNRESET, "session: the collector does not know it any more");
+        }
+        if (Environment.TickCount64 - _heardAt > _agent.Timings.DeadAfter.TotalMilliseconds)
+        {
+            throw new LinuxException("recv", Errno.ETIMEDOUT, "control connection: the collector says nothing");
+        }
+    }
+
+    private void EndInOrder()
+    {
+        bool agentStops = _agent.Stop.IsRequested;
+        if (agentStops)
+        {
+            _agent.Trace?.StopRecording();
+        }
+        _link.Advance(agentStops ? SessionPhase.Draining : SessionPhase.Ending);
+        NotifyStreams();
+        Recurring limit = new(_agent.Timings.Drain + TimeSpan.FromMilliseconds(500));
+        while (!limit.IsDue() && !(_agent.Trace?.IsDoneWith(_link) ?? true) | !(_agent.Kmsg?.IsDoneWith(_link) ?? true))
+        {
+            SocketWait.Sleep(_agent.Stop.Wake, limit.MillisecondsLeft);
+        }
+        _agent.Trace?.Report(_control);
+        if (agentStops)
+        {
+            _control.Send(new Goodbye("the agent stops"));
+        }
+        _ = Sys.Shutdown(_control.Socket, SHUT_WR);
+        // Frames of the collector that were under way would turn a close into a reset, and that could overtake what was sent.
+        Recurring close = new(TimeSpan.FromMilliseconds(HurriedSendMilliseconds));
+        while (!close.IsDue() && _control.Receive())
+        {
+            while (_control.TryTake(out _))
+            {
+            }
+            SocketWait.For(_control.Socket, POLLIN, _agent.Stop.Wake, close.MillisecondsLeft);
+        }
+    }
+
+    private void NotifyStreams()
+    {
+        _agent.Kmsg?.Notify();
+        _agent.Trace?.Notify();
+    }
+
+    private void ProbePath()
+    {
+        if (new PathProbe(_agent.Host, _link, _probeWake).Run() is not string fault)
+        {
+            _link.LiftSendLimit();
+            AgentLog.Info("64 KiB packets pass");
+        }
+        else if (!_link.IsClosed)
+        {
+            AgentLog.Warning($"64 KiB packets do not pass, sends are capped at {Wire.CappedSendBytes} bytes: {fault}");
+        }
+    }
+
+    private bool IsSendHopeless(long waited) =>
+        waited > (_agent.Stop.IsRequested ? HurriedSendMilliseconds : (long)_agent.Timings.DeadAfter.TotalMilliseconds);
+}

@@ -1,0 +1,127 @@
+using VsockPair.Configuration;
+
+namespace VsockPair.GuestAgent.Configuration;
+
+internal enum AgentCommand
+{
+    Run,
+    Help,
+    Version,
+}
+
+/// <summary>
+/// What the user asked for. Later sources win: configuration file, its drop-ins, environment, command line; <c>--event</c> replaces the configured list.
+/// </summary>
+internal sealed record CommandLine
+{
+    public const string Usage = """
+        usage: vsockpair-agent [run] [--config FILE] [--host CID:PORT] [--event SYSTEM[:EVENT]]... [--buffer-kb N] [--flush SECONDS]
+               vsockpair-agent --version | --help
+
+        Sends this guest's kernel trace, kernel log and crash records to the collector on its host.
+
+          --config FILE           default /etc/vsockpair/agent.conf, with its drop-ins in agent.conf.d/
+          --host CID:PORT         the collector's vsock address, default 2:829
+          --event SYSTEM[:EVENT]  record this instead of the configured events; may be repeated; * and ? allowed
+          --buffer-kb N           trace ring per vCPU in KiB
+          --flush SECONDS         how long the events of a quiet vCPU may wait, default 1
+        """;
+
+    public AgentCommand Command { get; init; }
+
+    public AgentOptions Options { get; init; } = new();
+
+    /// <summary>Wrong use of the command line, one line each: exit 2.</summary>
+    public IReadOnlyList<string> UsageFaults { get; init; } = [];
+
+    /// <summary>Wrong configuration, one line each: exit 78.</summary>
+    public IReadOnlyList<string> ConfigurationFaults { get; init; } = [];
+
+    public static CommandLine Parse(IReadOnlyList<string> arguments, System.Collections.IDictionary environment)
+    {
+        List<string> usageFaults = [];
+        List<(string Key, string Value, string Name)> settings = [];
+        List<string> events = [];
+        string? file = null;
+        AgentCommand command = AgentCommand.Run;
+        for (int i = 0; i < arguments.Count; i++)
+        {
+            string name = arguments[i];
+            if (name == "run" && i == 0)
+            {
+                continue;
+            }
+            if (name is "--help" or "-h" or "--version")
+            {
+                command = name == "--version" ? AgentCommand.Version : AgentCommand.Help;
+                continue;
+            }
+            string? key = name switch
+            {
+                "--config" => "",
+                "--host" => "Collector.Address",
+                "--event" => "Trace.Events",
+                "--buffer-kb" => "Trace.BufferKb",
+                "--flush" => "Trace.Flush",
+                _ => null,
+            };
+            if (key is null)
+            {
+                usageFaults.Add($"\"{name}\" is not known");
+                continue;
+            }
+            if (i + 1 == arguments.Count)
+            {
+                usageFaults.Add($"{name} needs a value");
+                break;
+            }
+            string value = arguments[++i];
+            if (name == "--config")
+            {
+                file = value;
+            }
+            else if (name == "--event")
+            {
+                events.Add(value);
+            }
+            else
+            {
+                settings.Add((key, value, name));
+            }
+        }
+        if (events.Count > 0)
+        {
+            settings.Add(("Trace.Events", string.Join(' ', events), "--event"));
+        }
+
+        List<string> configurationFaults = [];
+        AgentOptions options = new();
+        if (command == AgentCommand.Run)
+        {
+            ApplyConfiguration(ref options, file, environment, configurationFaults);
+        }
+        foreach ((string key, string value, string name) in settings)
+        {
+            if (OptionSetting.Apply(ref options, key, value) is string fault)
+            {
+                usageFaults.Add($"{name}: {fault}");
+            }
+        }
+        return new CommandLine { Command = command, Options = options, UsageFaults = usageFaults, ConfigurationFaults = configurationFaults };
+    }
+
+    private static void ApplyConfiguration(ref AgentOptions options, string? file, System.Collections.IDictionary environment, List<string> faults)
+    {
+        if (file is not null && !File.Exists(file))
+        {
+            faults.Add($"{file}: there is no such file");
+        }
+        foreach (IniEntry entry in IniFile.Load(file ?? AgentOptions.DefaultFile, faults).Concat(IniFile.FromEnvironment(environment)))
+        {
+            if (OptionSetting.Apply(ref options, $"{entry.Section}.{entry.Key}", entry.Value) is string fault)
+            {
+                faults.Add($"{entry.Origin}: [{entry.Section}] {entry.Key}: {fault}");
+            }
+        }
+    }
+}

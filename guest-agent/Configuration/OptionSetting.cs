@@ -1,0 +1,65 @@
+using System.Globalization;
+using VsockPair.Configuration;
+using VsockPair.Linux;
+
+namespace VsockPair.GuestAgent.Configuration;
+
+/// <summary>Sets one option from its text, the same for configuration files, environment and command line.</summary>
+internal static class OptionSetting
+{
+    private const int SmallestBufferKb = 16;
+    private const int LargestBufferKb = 1 << 20;
+    private static readonly TimeSpan LongestFlush = TimeSpan.FromHours(1);
+
+    /// <returns>Null, or what is wrong with <paramref name="value"/>.</returns>
+    public static string? Apply(ref AgentOptions options, string key, string value)
+    {
+        switch (key)
+        {
+            case "Collector.Address":
+                if (!VsockAddress.TryParse(value, out VsockAddress host) || host.Cid == Constants.VMADDR_CID_ANY || host.Port is 0 or Constants.VMADDR_PORT_ANY)
+                {
+                    return $"\"{value}\" is no vsock address: write CID:PORT, e.g. 2:829";
+                }
+                options = options with { Host = host };
+                return null;
+            case "Trace.Events":
+                string[] events = value.Split([' ', '\t', ','], StringSplitOptions.RemoveEmptyEntries);
+                if (Array.Find(events, e => !IsEvent(e)) is string bad)
+                {
+                    return $"\"{bad}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
+                }
+                options = options with { Events = events };
+                return null;
+            case "Trace.BufferKb":
+                if (!int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int kb) || kb is < SmallestBufferKb or > LargestBufferKb)
+                {
+                    return $"\"{value}\" is no buffer size: write KiB per vCPU, {SmallestBufferKb} to {LargestBufferKb}";
+                }
+                options = options with { BufferKb = kb };
+                return null;
+            case "Trace.Flush":
+                if (!Quantity.TryParseTime(value, out TimeSpan flush) || flush < TimeSpan.FromSeconds(1) || flush > LongestFlush)
+                {
+                    return $"\"{value}\" is no flush time: write seconds, 1 to {LongestFlush.TotalSeconds}";
+                }
+                options = options with { Flush = flush };
+                return null;
+            case "Pstore.RemoveAcknowledged":
+                if (!Quantity.TryParseSwitch(value, out bool remove))
+                {
+                    return $"\"{value}\" is neither yes nor no";
+                }
+                options = options with { RemoveAcknowledged = remove };
+                return null;
+            default:
+                return "there is no such setting";
+        }
+    }
+
+    private static bool IsEvent(string text)
+    {
+        string[] parts = text.Split(':');
+        return parts.Length <= 2 && Array.TrueForAll(parts, p => p.Length > 0 && p.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '*' or '?'));
+    }
+}

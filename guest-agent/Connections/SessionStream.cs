@@ -1,0 +1,166 @@
+using VsockPair.Linux;
+using VsockPair.Protocol;
+
+namespace VsockPair.GuestAgent.Connections;
+
+/// <summary>
+/// A thread that serves one stream (a vCPU's trace, or the kernel log) in session after session: it connects, shows the session's token,
+/// streams, and connects again when only its own connection broke. The main thread gives it sessions and wakes it.
+/// </summary>
+internal abstract class SessionStream : IDisposable
+{
+    // .NET's default of 8 MB would be reserved only, but a small stack also bounds what deep calls can touch.
+    private const int StackBytes = 128 * 1024;
+
+    private readonly Thread _thread;
+    private readonly IHostConnector _host;
+    private readonly WakeEvent _owner;
+    private volatile SessionLink? _link;
+    private volatile SessionLink? _doneWith;
+    private volatile bool _retired;
+    private volatile bool _hasEnded;
+
+    protected SessionStream(string name, IHostConnector host, WakeEvent owner)
+    {
+        Name = name;
+        _host = host;
+        _owner = owner;
+        _thread = new Thread(Live, StackBytes) { Name = name, IsBackground = true };
+    }
+
+    public string Name { get; }
+
+    protected WakeEvent Wake { get; } = new();
+
+    protected abstract ConnectionKind Kind { get; }
+
+    /// <summary>The stream ends with its source: drained in the session under way or the next one.</summary>
+    protected bool IsRetired => _retired;
+
+    /// <summary>The thread is through, for good.</summary>
+    public bool HasEnded => _hasEnded;
+
+    public void Start() => _thread.Start();
+
+    public void Join(SessionLink link)
+    {
+        _link = link;
+        Wake.Set();
+    }
+
+    /// <summary>Something about the session has changed: look at it.</summary>
+    public void Notify() => Wake.Set();
+
+    /// <summary>The stream sends nothing more in this session.</summary>
+    public bool IsDoneWith(SessionLink link) => ReferenceEquals(_doneWith, link);
+
+    public void Retire()
+    {
+        _retired = true;
+        Wake.Set();
+    }
+
+    /// <summary>Runs once on the stream's thread before anything else.</summary>
+    protected abstract void Prepare();
+
+    protected abstract Hello BuildHello(SessionLink link);
+
+    /// <summary>Streams until the connection breaks or the session's phase ends it.</summary>
+    /// <returns>True when the stream is through with this session, false when its connection broke.</returns>
+    protected abstract bool Run(Fd socket, in Welcome welcome, SessionLink link);
+
+    /// <summary>Waits, at most as long as the collector drains, until the other side has closed what this side has shut down.</summary>
+    protected void FinishConnection(Fd socket, SessionLink link)
+    {
+        // The other side may be gone already; then there is nothing to wait for.
+        if (Sys.Shutdown(socket.Value, Constants.SHUT_WR) < 0)
+        {
+            return;
+        }
+        long deadline = Environment.TickCount64 + (long)link.Timings.Drain.TotalMilliseconds;
+        while (!link.IsClosed && SocketWait.IsOpen(socket.Value))
+        {
+            long left = deadline - Environment.TickCount64;
+            if (left <= 0)
+            {
+                return;
+            }
+            SocketWait.For(socket.Value, Constants.POLLIN, Wake, (int)left);
+        }
+    }
+
+    private void Live()
+    {
+        try
+        {
+            Prepare();
+            while (true)
+            {
+                SessionLink? link = _link;
+                if (link is not null && !IsDoneWith(link))
+                {
+                    bool served = Serve(link);
+                    _doneWith = link;
+                    if (_retired && served)
+                    {
+                        break;
+                    }
+                    _owner.Set();
+                    continue;
+                }
+                SocketWait.Sleep(Wake, -1);
+            }
+            _hasEnded = true;
+            _owner.Set();
+        }
+#pragma warning disable CA1031 // The last stop of a thread: whatever it was, the process must not go on without this stream.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            AgentLog.Error($"{Name} failed, ending: {e.Message}");
+            Environment.Exit(ExitCode.Failed);
+        }
+    }
+
+    /// <returns>True when the stream came to its orderly end.</returns>
+    private bool Serve(SessionLink link)
+    {
+        Backoff backoff = new(link.Timings);
+        string? lastFault = null;
+        while (link.Phase is SessionPhase.Open or SessionPhase.Draining)
+        {
+            try
+            {
+                using Fd socket = _host.Connect(Kind);
+                SocketWait.MakeNonBlocking(socket.Value);
+                Welcome welcome = Handshake.Exchange(socket.Value, BuildHello(link), link.Timings.Handshake, Wake, () => link.IsClosed);
+                backoff.Reset();
+                lastFault = null;
+                if (Run(socket, welcome, link))
+                {
+                    return !link.IsClosed;
+                }
+            }
+            catch (RefusedException e) when (e.Reason == RefusalReason.NoSuchSession)
+            {
+                link.ReportUnknown();
+                return false;
+            }
+            catch (Exception e) when (e is LinuxException or RefusedException)
+            {
+                if (!link.IsClosed && e.Message != lastFault)
+                {
+                    AgentLog.Warning($"{Name}: {e.Message}; retrying");
+                    lastFault = e.Message;
+                }
+            }
+            if (link.Phase is SessionPhase.Open or SessionPhase.Draining)
+            {
+                SocketWait.Sleep(Wake, backoff.NextMilliseconds());
+            }
+        }
+        return false;
+    }
+
+    public void Dispose() => Wake.Dispose();
+}

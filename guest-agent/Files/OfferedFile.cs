@@ -1,0 +1,20 @@
+using VsockPair.Protocol;
+
+namespace VsockPair.GuestAgent.Files;
+
+/// <summary>A file as the collector is told of it. <see cref="Path"/> is set where it is one of the guest's own, byte for byte.</summary>
+internal sealed record OfferedFile(OfferedKind Kind, string Name, Func<ByteSource> Open)
+{
+    public string? Path { get; init; }
+
+    /// <summary>CLOCK_REALTIME nanoseconds, 0 where it means nothing.</summary>
+    public long Modified { get; init; }
+
+    /// <summary>Names content that cannot change as long as this process lives, so that it is hashed only once. Null: hash it for each offer.</summary>
+    public string? HashKey { get; init; }
+
+    public static OfferedFile Metadata(string name, string path) =>
+        new(OfferedKind.Metadata, name, () => new FileSource(path)) { Path = path, HashKey = name };
+
+    public static OfferedFile Snapshot(string name, byte[] bytes) => new(OfferedKind.Metadata, name, () => new SnapshotSource(bytes));
+}

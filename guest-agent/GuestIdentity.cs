@@ -1,0 +1,79 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using VsockPair.GuestAgent.Tracing;
+using VsockPair.Protocol;
+
+namespace VsockPair.GuestAgent;
+
+/// <summary>What this boot and this agent process say of themselves in a Hello.</summary>
+internal sealed record GuestIdentity
+{
+    private const int BuildIdNote = 3;
+
+    public required Guid BootId { get; init; }
+    public required Guid AgentInstance { get; init; }
+    public required string AgentVersion { get; init; }
+    public required string KernelRelease { get; init; }
+    public required string KernelVersion { get; init; }
+    public required string NodeName { get; init; }
+    public required ReadOnlyMemory<byte> BuildId { get; init; }
+    public required int PossibleCpus { get; init; }
+
+    public static string Version => typeof(GuestIdentity).Assembly.GetName().Version!.ToString(3);
+
+    public static GuestIdentity Read(GuestPaths paths)
+    {
+        string kernel = $"{paths.Proc}/sys/kernel";
+        string notes = $"{paths.SysFs}/kernel/notes";
+        return new GuestIdentity
+        {
+            BootId = Guid.Parse(File.ReadAllText($"{kernel}/random/boot_id").Trim()),
+            AgentInstance = Guid.NewGuid(),
+            AgentVersion = Version,
+            KernelRelease = File.ReadAllText($"{kernel}/osrelease").Trim(),
+            KernelVersion = File.ReadAllText($"{kernel}/version").Trim(),
+            NodeName = File.ReadAllText($"{kernel}/hostname").Trim(),
+            BuildId = File.Exists(notes) ? FindBuildId(File.ReadAllBytes(notes)) : default,
+            PossibleCpus = CpuList.Parse(File.ReadAllText($"{paths.SysFs}/devices/system/cpu/possible")).Count,
+        };
+    }
+
+    public ControlHello ToHello(Guid previousSession, int subBufferBytes, string traceClock, IReadOnlyList<string> notes) => new()
+    {
+        AgentInstance = AgentInstance,
+        PreviousSession = previousSession,
+        AgentVersion = AgentVersion,
+        KernelRelease = KernelRelease,
+        KernelVersion = KernelVersion,
+        Machine = RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "aarch64" : "x86_64",
+        NodeName = NodeName,
+        BuildId = BuildId,
+        PossibleCpus = PossibleCpus,
+        SubBufferBytes = subBufferBytes,
+        TraceClock = traceClock,
+        Notes = notes,
+    };
+
+    /// <summary>ELF notes (elf(5)): u32 name bytes, u32 content bytes, u32 type, then both, each padded to 4 bytes.</summary>
+    internal static ReadOnlyMemory<byte> FindBuildId(ReadOnlyMemory<byte> notes)
+    {
+        while (notes.Length >= 12)
+        {
+            ReadOnlySpan<byte> head = notes.Span;
+            uint name = BinaryPrimitives.ReadUInt32LittleEndian(head);
+            uint content = BinaryPrimitives.ReadUInt32LittleEndian(head[4..]);
+            uint type = BinaryPrimitives.ReadUInt32LittleEndian(head[8..]);
+            long start = 12 + ((name + 3L) & ~3L);
+            if (start + content > notes.Length)
+            {
+                break;
+            }
+            if (type == BuildIdNote && head.Slice(12, (int)name).SequenceEqual("GNU\0"u8) && content <= Wire.MaxBuildIdBytes)
+            {
+                return notes.Slice((int)start, (int)content);
+            }
+            notes = notes[(int)Math.Min(notes.Length, start + ((content + 3L) & ~3L))..];
+        }
+        return default;
+    }
+}

@@ -1,0 +1,14 @@
+using System.Globalization;
+
+namespace VsockPair.GuestAgent;
+
+/// <summary>The guest's RAM, from <c>/proc/meminfo</c>.</summary>
+internal static class MemInfo
+{
+    public static long ReadTotalKb(GuestPaths paths)
+    {
+        // "MemTotal:        2014204 kB"
+        string line = File.ReadLines($"{paths.Proc}/meminfo").First(l => l.StartsWith("MemTotal:", StringComparison.Ordinal));
+        return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    }
+}

@@ -1,0 +1,74 @@
+using VsockPair.GuestAgent.Files;
+using VsockPair.Protocol;
+
+namespace VsockPair.GuestAgent.Pstore;
+
+/// <summary>
+/// Crash records that survived the last reboot. Both places are looked through at each session's start: systemd-pstore moves records from one to
+/// the other at any time, and the collector knows what it has already by its hash.
+/// </summary>
+internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
+{
+    public static void NoteMissing(GuestPaths paths, GuestNotes notes)
+    {
+        if (!paths.Pstore.Any(Directory.Exists))
+        {
+            notes.Add($"no {paths.Pstore[0]}: crash records of this guest cannot survive a reboot");
+        }
+    }
+
+    public void OfferAll(FileOffers offers)
+    {
+        foreach (OfferedFile file in Find())
+        {
+            offers.Add(file);
+        }
+    }
+
+    /// <summary>Unlinking a record erases its zone: only when the guest's operator asked for it, and the collector has it.</summary>
+    public void Acknowledged(OfferedFile file)
+    {
+        if (!removeAcknowledged || file.Kind != OfferedKind.Pstore)
+        {
+            return;
+        }
+        try
+        {
+            File.Delete(file.Path!);
+            AgentLog.Info($"{file.Path} is stored on the host and was removed here");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            AgentLog.Warning($"{file.Path} cannot be removed, ignoring: {e.Message}");
+        }
+    }
+
+    internal IReadOnlyList<OfferedFile> Find()
+    {
+        List<OfferedFile> found = [];
+        foreach (string folder in paths.Pstore.Where(Directory.Exists))
+        {
+            try
+            {
+                found.AddRange(Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Select(Describe));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                AgentLog.Warning($"{folder} cannot be read, ignoring: {e.Message}");
+            }
+        }
+        return found;
+    }
+
+    private static OfferedFile Describe(string path)
+    {
+        FileInfo info = new(path);
+        long modified = (info.LastWriteTimeUtc - DateTime.UnixEpoch).Ticks * 100;
+        return new OfferedFile(OfferedKind.Pstore, Path.GetFileName(path), () => new FileSource(path))
+        {
+            Path = path,
+            Modified = modified,
+            HashKey = $"{path} {info.Length} {modified}",
+        };
+    }
+}

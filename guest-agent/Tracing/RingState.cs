@@ -1,0 +1,58 @@
+namespace VsockPair.GuestAgent.Tracing;
+
+/// <summary>
+/// What the next agent process of this boot must know: which generation the ring's counters belong to, how the ring was made, and the last session.
+/// Kept in <c>/run/vsockpair-agent/ring</c>, replaced atomically.
+/// </summary>
+internal sealed record RingState
+{
+    public required Guid BootId { get; init; }
+
+    public Guid Session { get; init; }
+
+    /// <summary>Zero while there is no ring.</summary>
+    public Guid Generation { get; init; }
+
+    public int SubBufferBytes { get; init; }
+
+    /// <summary>What <c>buffer_size_kb</c> was asked to be; 0 when the agent chose.</summary>
+    public int AskedBufferKb { get; init; }
+
+    private const string FileName = "ring";
+
+    /// <summary>The state of this boot, or null if there is none or it cannot be read as one.</summary>
+    public static RingState? Load(string folder, Guid bootId)
+    {
+        string path = Path.Combine(folder, FileName);
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+        Dictionary<string, string> values = [];
+        foreach (string line in File.ReadAllLines(path))
+        {
+            int equals = line.IndexOf('=', StringComparison.Ordinal);
+            if (equals > 0)
+            {
+                values[line[..equals]] = line[(equals + 1)..];
+            }
+        }
+        bool whole = Guid.TryParse(values.GetValueOrDefault("boot"), out Guid boot) & Guid.TryParse(values.GetValueOrDefault("session"), out Guid session)
+            & Guid.TryParse(values.GetValueOrDefault("generation"), out Guid generation)
+            & int.TryParse(values.GetValueOrDefault("sub_buffer_bytes"), out int subBufferBytes)
+            & int.TryParse(values.GetValueOrDefault("asked_buffer_kb"), out int askedBufferKb);
+        return whole && boot == bootId
+            ? new RingState { BootId = boot, Session = session, Generation = generation, SubBufferBytes = subBufferBytes, AskedBufferKb = askedBufferKb }
+            : null;
+    }
+
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    public void Save(string folder)
+    {
+        string path = Path.Combine(folder, FileName);
+        Directory.CreateDirectory(folder);
+        File.WriteAllText($"{path}.new", $"boot={BootId}\nsession={Session}\ngeneration={Generation}\n"
+            + $"sub_buffer_bytes={SubBufferBytes}\nasked_buffer_kb={AskedBufferKb}\n");
+        File.Move($"{path}.new", path, overwrite: true);
+    }
+}

@@ -1,0 +1,195 @@
+using System.Globalization;
+using VsockPair.GuestAgent.Configuration;
+using VsockPair.Linux;
+using VsockPair.Protocol;
+using VsockPair.Tracing;
+
+namespace VsockPair.GuestAgent.Tracing;
+
+/// <summary>
+/// The agent's own ring, <c>instances/vsockpair</c>: other users of the guest's tracing are not disturbed. It outlives the agent, so that a restart
+/// loses nothing; it is made anew when it is not known to be this agent's, or was made with other sizes.
+/// </summary>
+internal sealed class TraceInstance
+{
+    public const string Clock = "boot";
+    private const string Name = "vsockpair";
+    private const int DefaultBufferKb = 1024;
+
+    // A share of RAM that nobody misses; below a few sub-buffers a ring is of no use.
+    private const int RamShare = 100;
+    private const int FewestSubBuffers = 8;
+    private const int WatermarkBytes = 128 * 1024;
+
+    private readonly Tracefs _files;
+
+    private TraceInstance(Tracefs files, RingState state, IReadOnlyList<StreamCounters> retired)
+    {
+        _files = files;
+        Generation = state.Generation;
+        SubBufferBytes = state.SubBufferBytes;
+        Retired = retired;
+    }
+
+    public Tracefs Files => _files;
+
+    /// <summary>What the ring's counters belong to.</summary>
+    public Guid Generation { get; }
+
+    public int SubBufferBytes { get; }
+
+    /// <summary>Last figures of a ring that had to be thrown away, its unread events counted as lost.</summary>
+    public IReadOnlyList<StreamCounters> Retired { get; }
+
+    /// <summary><c>SYSTEM/EVENT</c> of what is recorded.</summary>
+    public IReadOnlyList<string> Events { get; private set; } = [];
+
+    /// <param name="state">What an earlier agent of this boot left.</param>
+    /// <param name="ramKb">Bounds the rings, unless the options name a size.</param>
+    /// <exception cref="LinuxException">The kernel refuses something without which there is no tracing.</exception>
+    public static TraceInstance Open(Tracefs top, AgentOptions options, AgentState state, int onlineCpus, long ramKb)
+    {
+        RingState before = state.Ring;
+        int asked = options.BufferKb ?? 0;
+        Tracefs files = top.Instance(Name);
+        List<StreamCounters> retired = [];
+        if (Directory.Exists(files.Folder))
+        {
+            if (before.Generation != Guid.Empty && before.AskedBufferKb == asked
+                && files.ReadChosen("trace_clock") == Clock && ReadSubBufferBytes(files) == before.SubBufferBytes)
+            {
+                return new TraceInstance(files, before, retired);
+            }
+            Remove(files, before, retired);
+        }
+
+        // Written before the ring exists: a crash in between must never leave a ring under an older generation.
+        state.Change(before with { Generation = Guid.Empty });
+        Directory.CreateDirectory(files.Folder);
+        int bufferKb = options.BufferKb ?? (int)Math.Clamp(ramKb / RamShare / onlineCpus, 8 * FewestSubBuffers, DefaultBufferKb);
+        files.Write("trace_clock", Clock);
+        ChooseSubBuffer(files, bufferKb);
+        int subBufferBytes = ReadSubBufferBytes(files);
+        bufferKb = ChooseBuffer(files, bufferKb, subBufferBytes);
+        SetWatermark(files, bufferKb, subBufferBytes);
+        state.Change(before with { Generation = Guid.NewGuid(), SubBufferBytes = subBufferBytes, AskedBufferKb = asked });
+        AgentLog.Info($"trace ring of {bufferKb} KiB per vCPU, sub-buffers of {subBufferBytes / 1024} KiB");
+        return new TraceInstance(files, state.Ring, retired);
+    }
+
+    /// <summary>Switches the wanted events on and all others off, with this process excluded from what it records.</summary>
+    public void Record(IReadOnlyList<string> patterns, GuestNotes notes)
+    {
+        ExcludeOwnThreads(notes);
+        List<string> missing = [];
+        Events = EventSelection.Resolve(_files.Path("events"), patterns, missing);
+        HashSet<string> wanted = [.. Events.Select(e => e.Replace('/', ':'))];
+        foreach (string enabled in _files.Read("set_event").Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(e => !wanted.Contains(e)))
+        {
+            _files.Write($"events/{enabled.Replace(':', '/')}/enable", "0");
+        }
+        List<string> refused = [];
+        foreach (string wantedEvent in Events)
+        {
+            if (_files.TryWrite($"events/{wantedEvent}/enable", "1") < 0)
+            {
+                refused.Add(wantedEvent);
+            }
+        }
+        Events = [.. Events.Except(refused)];
+        missing.AddRange(refused);
+        if (missing.Count > 0)
+        {
+            notes.Add($"events that this kernel does not have: {string.Join(' ', missing)}");
+        }
+        _files.Write("tracing_on", "1");
+    }
+
+    public void StopRecording() => _files.Write("tracing_on", "0");
+
+    /// <summary>From the kernel's own description, never assumed: <c>field: char data; offset:16; size:65520; …</c>.</summary>
+    internal static int ReadSubBufferBytes(Tracefs files)
+    {
+        string header = files.Read("events/header_page");
+        int data = header.IndexOf(" data;", StringComparison.Ordinal);
+        int bytes = data < 0 ? 0 : NumberAfter(header, "offset:", data) + NumberAfter(header, "size:", data);
+        if (bytes is < Wire.MinSubBufferBytes or > Wire.MaxSubBufferBytes || NumberAfter(header, "offset:", data) != SubBuffer.HeaderBytes)
+        {
+            throw new LinuxException("read", Errno.EINVAL, $"{files.Path("events/header_page")}: not the layout of a 64-bit kernel");
+        }
+        return bytes;
+    }
+
+    private static int NumberAfter(string text, string mark, int from)
+    {
+        int at = text.IndexOf(mark, from, StringComparison.Ordinal) + mark.Length;
+        int end = text.IndexOf(';', at);
+        return end > at && int.TryParse(text.AsSpan(at, end - at), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : 0;
+    }
+
+    private static void Remove(Tracefs files, RingState before, List<StreamCounters> retired)
+    {
+        files.Write("tracing_on", "0");
+        if (before.Generation != Guid.Empty)
+        {
+            foreach (string folder in Directory.GetDirectories(files.Path("per_cpu")))
+            {
+                using CpuStatsFile file = new($"{folder}/stats");
+                CpuStats stats = file.Read();
+                int cpu = int.Parse(Path.GetFileName(folder).AsSpan(3), NumberStyles.None, CultureInfo.InvariantCulture);
+                retired.Add(new StreamCounters(cpu, before.Generation, stats.ReadEvents, stats.LostEvents + stats.Entries, Final: true));
+            }
+        }
+        Directory.Delete(files.Folder);
+    }
+
+    // The write is the probe (6.8 has the file); a fragmented guest may lack pages of order 4.
+    private static void ChooseSubBuffer(Tracefs files, int bufferKb)
+    {
+        foreach (int kb in (int[])[64, 32, 16])
+        {
+            if (bufferKb / kb >= FewestSubBuffers && files.TryWrite("buffer_subbuf_size_kb", kb.ToString(CultureInfo.InvariantCulture)) == 0)
+            {
+                return;
+            }
+        }
+    }
+
+    private static int ChooseBuffer(Tracefs files, int wantedKb, int subBufferBytes)
+    {
+        int kb = wantedKb;
+        int result = files.TryWrite("buffer_size_kb", kb.ToString(CultureInfo.InvariantCulture));
+        while (result == -Errno.ENOMEM && kb / 2 * 1024 >= FewestSubBuffers * subBufferBytes)
+        {
+            kb /= 2;
+            result = files.TryWrite("buffer_size_kb", kb.ToString(CultureInfo.InvariantCulture));
+        }
+        LinuxException.Check(result, $"write \"{kb}\"", files.Path("buffer_size_kb"));
+        return kb;
+    }
+
+    // poll() answers once (dirty + 1) * 100 >= percent * sub-buffers (full_hit in ring_buffer.c). Zero would wake for every event.
+    private static void SetWatermark(Tracefs files, int bufferKb, int subBufferBytes)
+    {
+        int subBuffers = Math.Max(2, bufferKb * 1024 / subBufferBytes);
+        int percent = Math.Clamp((WatermarkBytes / subBufferBytes + 1) * 100 / subBuffers, 1, 50);
+        files.Write("buffer_percent", percent.ToString(CultureInfo.InvariantCulture));
+    }
+
+    // Threads started later are excluded by their parents: event-fork and function-fork hand the exclusion on.
+    private void ExcludeOwnThreads(GuestNotes notes)
+    {
+        string threads = string.Join(' ', Directory.GetDirectories("/proc/self/task").Select(f => Path.GetFileName(f)));
+        bool excluded = _files.TryWrite("options/event-fork", "1") == 0 & _files.TryWrite("set_event_notrace_pid", threads) == 0;
+        if (!excluded)
+        {
+            notes.Add("this kernel cannot exclude the agent's own threads from its events");
+        }
+        // Only there with the function tracer built in, and then only that needs it.
+        if (_files.Has("set_ftrace_notrace_pid"))
+        {
+            _files.TryWrite("options/function-fork", "1");
+            _files.Write("set_ftrace_notrace_pid", threads);
+        }
+    }
+}

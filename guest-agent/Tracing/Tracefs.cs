@@ -1,0 +1,55 @@
+using System.Text;
+using VsockPair.Linux;
+
+namespace VsockPair.GuestAgent.Tracing;
+
+/// <summary>A folder of tracefs: the top level or an instance. Writes answer the kernel's error number, because refusal is how features are found out.</summary>
+internal sealed unsafe class Tracefs(string folder)
+{
+    public string Folder { get; } = folder;
+
+    /// <summary>The mounted tracefs, or null.</summary>
+    public static Tracefs? Find(GuestPaths paths)
+    {
+        string? folder = paths.Tracefs.FirstOrDefault(f => File.Exists($"{f}/trace_clock"));
+        return folder is null ? null : new Tracefs(folder);
+    }
+
+    public Tracefs Instance(string name) => new($"{Folder}/instances/{name}");
+
+    public string Path(string file) => $"{Folder}/{file}";
+
+    public bool Has(string file) => File.Exists(Path(file));
+
+    public string Read(string file) => File.ReadAllText(Path(file)).TrimEnd('\n');
+
+    /// <summary>Writes in one call; what the file held before is gone first, where that means something (pid lists).</summary>
+    /// <returns>0, or a negative error number.</returns>
+    public int TryWrite(string file, string text)
+    {
+        int fd = Sys.Open(Path(file), Constants.O_WRONLY | Constants.O_TRUNC);
+        if (fd < 0)
+        {
+            return fd;
+        }
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        int result;
+        fixed (byte* p = bytes)
+        {
+            result = Sys.Write(fd, p, bytes.Length);
+        }
+        Sys.Close(fd);
+        return Math.Min(result, 0);
+    }
+
+    public void Write(string file, string text) => LinuxException.Check(TryWrite(file, text), $"write \"{text}\"", Path(file));
+
+    /// <summary>Files that offer a choice put brackets around the current one: <c>local [boot] tai</c>.</summary>
+    public string ReadChosen(string file)
+    {
+        string text = Read(file);
+        int open = text.IndexOf('[', StringComparison.Ordinal);
+        int close = text.IndexOf(']', StringComparison.Ordinal);
+        return open >= 0 && close > open ? text[(open + 1)..close] : "";
+    }
+}
