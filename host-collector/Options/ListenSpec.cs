@@ -29,6 +29,7 @@ public abstract record ListenSpec
             // VMADDR_PORT_ANY would let the kernel choose a port that no agent knows.
             if (VsockAddress.TryParse(text.AsSpan(VsockPrefix.Length), out VsockAddress address) && address.Port is not (0 or Constants.VMADDR_PORT_ANY))
             {
+                fault = "";
                 spec = new VsockListen(address);
             }
         }
