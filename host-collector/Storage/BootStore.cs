@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
+using System.Text.Json;
 
 namespace VsockPair.Storage;
 
 /// <summary>One folder under <c>boots/</c>: a life of a boot. Made when its first session begins or when its leftovers are tidied; lives as long as the collector. Any thread.</summary>
-internal sealed class BootStore
+internal sealed class BootStore : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Lock _making = new();
@@ -101,6 +102,21 @@ internal sealed class BootStore
                 DurableFile.Replace(StorePaths.BootRecord(Folder), _record, StoreJson.Default.BootRecord);
                 _dirty = false;
             }
+        }
+    }
+
+    /// <summary>A line that the disk does not take is left out: the next burst brings another.</summary>
+    public void AppendClock(ClockSample sample)
+    {
+        byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(sample, StoreJson.Default.ClockSample), (byte)'\n'];
+        try
+        {
+            using FileStream file = new(StorePaths.Clock(Folder), FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            file.Write(line);
+        }
+        catch (IOException e) when (DiskReserve.IsFull(e))
+        {
+            return;
         }
     }
 

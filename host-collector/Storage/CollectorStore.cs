@@ -78,11 +78,7 @@ internal sealed class CollectorStore : IDisposable
         Worker.Dispose();
         foreach (GuestStore guest in _guests.Values)
         {
-            foreach (BootStore boot in guest.Boots)
-            {
-                boot.Dispose();
-            }
-            guest.Ledger.Dispose();
+            guest.Dispose();
         }
         _lock.Dispose();
     }

@@ -3,7 +3,7 @@ using VsockPair.Protocol;
 namespace VsockPair.Storage;
 
 /// <summary>One folder under <c>guests/</c>. Any thread.</summary>
-internal sealed class GuestStore
+internal sealed class GuestStore : IDisposable
 {
     /// <summary>What one guest's pstore records may take: they are never evicted, so they must be few.</summary>
     private const long PstoreQuota = 64L << 20;
@@ -157,6 +157,15 @@ internal sealed class GuestStore
 
     /// <summary>Whether a segment was closed since the last call.</summary>
     public bool TakeSegmentsClosed() => Interlocked.Exchange(ref _segmentsClosed, 0) != 0;
+
+    public void Dispose()
+    {
+        foreach (BootStore boot in Boots)
+        {
+            boot.Dispose();
+        }
+        _ledger.Dispose();
+    }
 
     private BootStore Open(string folder, BootRecord record, bool isNew)
     {

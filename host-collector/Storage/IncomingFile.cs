@@ -49,10 +49,17 @@ internal sealed class IncomingFile : IDisposable
     /// <exception cref="IOException">It is not on the disk.</exception>
     public void Finish()
     {
-        _file!.Flush(flushToDisk: true);
-        _file.Dispose();
-        _file = null;
-        File.Move(_temporary, _path, overwrite: true);
+        // Each step may be the one that failed in an earlier try.
+        if (_file is not null)
+        {
+            _file.Flush(flushToDisk: true);
+            _file.Dispose();
+            _file = null;
+        }
+        if (File.Exists(_temporary))
+        {
+            File.Move(_temporary, _path, overwrite: true);
+        }
         DurableFile.SyncFolder(Path.GetDirectoryName(_path)!);
     }
 

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 namespace VsockPair.Storage;
 
 /// <summary>Files of <c>metadata/</c>, named by their SHA-256 and shared by all guests. Any thread.</summary>
@@ -35,6 +37,18 @@ internal sealed class MetadataStore
             File.SetLastWriteTimeUtc(path, _time.GetUtcNow().UtcDateTime);
             return true;
         }
+    }
+
+    /// <summary>An empty file, such as the module list of a kernel without modules, has no bytes that could be sent: it is made at once.</summary>
+    /// <returns>False when that is not the hash of nothing.</returns>
+    public bool TryKeepEmpty(string sha256)
+    {
+        if (sha256 != Convert.ToHexStringLower(SHA256.HashData([])))
+        {
+            return false;
+        }
+        File.WriteAllBytes(PathOf(sha256), []);
+        return true;
     }
 
     /// <param name="used">Every hash that a boot.json names.</param>
