@@ -43,7 +43,6 @@ public static class Constants
     public const int O_CLOEXEC = 0x80000;
     public const int F_SETFL = 4;
     public const int F_SETFD = 2;
-    public const int F_SETFL = 4;
     public const int FD_CLOEXEC = 1;
     public const int F_GETPIPE_SZ = 1032;
     public const int F_SETPIPE_SZ = 1031;
