@@ -1,4 +1,3 @@
-using System.Runtime.Versioning;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using VsockPair.Listening;
@@ -6,8 +5,6 @@ using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
 using VsockPair.Storage;
-
-[assembly: SupportedOSPlatform("linux")]
 
 namespace VsockPair;
 
