@@ -1,4 +1,3 @@
-using System.Runtime.Versioning;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using VsockPair.Listening;
@@ -6,8 +5,6 @@ using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
 using VsockPair.Storage;
-
-[assembly: SupportedOSPlatform("linux")]
 
 namespace VsockPair;
 
@@ -18,7 +15,9 @@ internal static class CollectorServices
         .AddSingleton(options)
         .AddSingleton(TimeProvider.System)
         .AddSingleton<CollectorStore>()
+        .AddSingleton(options.Store)
         .AddSingleton<DiskState>()
+        .AddSingleton<Retention>()
         .AddHostedService<Housekeeping>();
 
     public static IServiceCollection AddSessions(this IServiceCollection services, SessionTimes times) => services
