@@ -15,7 +15,9 @@ internal static class CollectorServices
         .AddSingleton(options)
         .AddSingleton(TimeProvider.System)
         .AddSingleton<CollectorStore>()
+        .AddSingleton(options.Store)
         .AddSingleton<DiskState>()
+        .AddSingleton<Retention>()
         .AddHostedService<Housekeeping>();
 
     public static IServiceCollection AddSessions(this IServiceCollection services, SessionTimes times) => services

@@ -27,6 +27,7 @@ internal sealed class BootStore : IDisposable
         Name = Path.GetFileName(folder);
         Worker = worker;
         _record = record;
+        SessionAtStart = record.Session;
         _dirty = isNew;
         Directory.CreateDirectory(folder);
         _ledger = new LossLedger(StorePaths.Losses(folder), reserve);
@@ -38,6 +39,9 @@ internal sealed class BootStore : IDisposable
     public string Name { get; }
 
     public StorageWorker Worker { get; }
+
+    /// <summary>The session that this boot had when this collector first opened it.</summary>
+    public Guid SessionAtStart { get; }
 
     public DateTimeOffset Now => _time.GetUtcNow();
 
@@ -62,7 +66,10 @@ internal sealed class BootStore : IDisposable
             // Not GetOrAdd with a factory: that may run twice, and the second run would close the first one's segment.
             if (!_streams.TryGetValue(vcpu, out stream))
             {
-                stream = new VcpuStream(this, vcpu, _limits);
+                lock (_guest.FilesGate)
+                {
+                    stream = new VcpuStream(this, vcpu, _limits);
+                }
                 _streams[vcpu] = stream;
             }
             return stream;
@@ -74,7 +81,14 @@ internal sealed class BootStore : IDisposable
     {
         lock (_making)
         {
-            return _kmsg ??= new KmsgStream(this, _limits);
+            if (_kmsg is null)
+            {
+                lock (_guest.FilesGate)
+                {
+                    Volatile.Write(ref _kmsg, new KmsgStream(this, _limits));
+                }
+            }
+            return _kmsg!;
         }
     }
 
@@ -151,6 +165,10 @@ internal sealed class BootStore : IDisposable
         }
         return totals;
     }
+
+    public static bool HasOpenFiles(string folder) =>
+        (Directory.Exists(StorePaths.Trace(folder)) && Directory.EnumerateDirectories(StorePaths.Trace(folder)).Any(SegmentRecovery.HasOpen))
+        || (Directory.Exists(StorePaths.Kmsg(folder)) && KmsgRecovery.HasOpen(StorePaths.Kmsg(folder)));
 
     /// <summary>Closes and counts what a dead collector left open, for streams that do not come back by themselves.</summary>
     public void RecoverAll()

@@ -41,6 +41,9 @@ internal sealed class GuestStore : IDisposable
 
     public LossLedger Ledger => _ledger;
 
+    /// <summary>Held while files are removed, and while a stream counts its files and the ledger's lines: each file is in exactly one of the two.</summary>
+    public Lock FilesGate { get; } = new();
+
     /// <summary>Boots in use since the collector started, in no order.</summary>
     public IReadOnlyList<BootStore> Boots
     {
@@ -99,15 +102,11 @@ internal sealed class GuestStore : IDisposable
         }
     }
 
-    /// <summary>Lets go of a boot whose folder is being removed.</summary>
-    public void Forget(BootStore boot)
-    {
-        lock (_gate)
-        {
-            _boots.Remove(boot.Name);
-            boot.Dispose();
-        }
-    }
+    /// <summary>Opens a boot in which a dead collector left something open: a session, or a file.</summary>
+    public BootStore? TryOpenLeft(string folder) =>
+        DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord) is BootRecord record && (record.Ended is null || BootStore.HasOpenFiles(folder))
+            ? TryOpen(folder)
+            : null;
 
     public static bool TryParseBoot(string name, out Guid bootId, out int life)
     {
