@@ -40,8 +40,8 @@ internal static class QemuCommandLine
     {
         List<string> arguments =
         [
-            // QEMU 10.0 with several vCPU threads can die in iotlb_to_section when one changes the memory map under another;
-            // without SMM the firmware does not. Seen in 1 of 35 boots with it, in none of 38 without.
+            // With several vCPU threads QEMU 10.0.2 has died in iotlb_to_section while the firmware ran (1 of 35 boots of 4 vCPUs).
+            // SMM off spares it memory map changes at that time: 38 boots without a failure, too few to call it cured.
             "-machine", "q35,smm=off,memory-backend=mem",
             "-object", $"memory-backend-memfd,id=mem,size={options.MemoryMiB}M,share=on",
             "-m", $"{options.MemoryMiB}",
