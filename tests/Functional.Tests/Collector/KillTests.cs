@@ -5,7 +5,7 @@ namespace VsockPair.Functional.Tests.Collector;
 
 public sealed class KillTests : IDisposable
 {
-    private const int Kills = 6;
+    private const int Kills = 5;
 
     private readonly TestStore _store = new();
 
