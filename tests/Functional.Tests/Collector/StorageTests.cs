@@ -1,6 +1,5 @@
 using VsockPair.Options;
 using VsockPair.Protocol;
-using VsockPair.Storage;
 using VsockPair.TestKit;
 
 namespace VsockPair.Functional.Tests.Collector;
