@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Storage;
@@ -18,7 +19,8 @@ public static class ServeCommand
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Services.Configure<ConsoleLifetimeOptions>(console => console.SuppressStatusMessages = true);
-        builder.Logging.AddCollectorConsole();
+        // What the host itself would say of a failed start or service is said below, or by FaultSignal, in one line.
+        builder.Logging.AddCollectorConsole().AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         builder.Services.AddStorage(options).AddSessions(times).AddStatus().AddListening();
         using IHost host = builder.Build();
         try

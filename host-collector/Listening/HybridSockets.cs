@@ -2,6 +2,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using VsockPair.Linux;
 using VsockPair.Options;
+using VsockPair.Sessions;
 
 namespace VsockPair.Listening;
 
@@ -9,7 +10,7 @@ namespace VsockPair.Listening;
 /// The sockets beside the VMMs' own ones: bound when the VM's folder is there, looked for once a second, removed when it goes and when the collector stops.
 /// A socket file that a dead collector left is replaced; one on which somebody listens is left alone.
 /// </summary>
-internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop accept, ILogger<HybridSockets> log) : BackgroundService
+internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop accept, FaultSignal faults, ILogger<HybridSockets> log) : BackgroundService
 {
     private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
 
@@ -32,7 +33,7 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
         await base.StopAsync(cancellationToken).ConfigureAwait(false);
         foreach (string path in _bound.Keys)
         {
-            File.Delete(path);
+            RemoveFile(path);
         }
     }
 
@@ -50,6 +51,10 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
         {
             // The collector stops.
         }
+        catch (Exception e)
+        {
+            faults.Report("hybrid sockets", e);
+        }
     }
 
     private void Look()
@@ -59,7 +64,7 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
         {
             _bound.Remove(path);
             accept.Remove(listener);
-            File.Delete(path);
+            RemoveFile(path);
             log.ListenerRemoved(listener.Text);
         }
         foreach ((string path, string name) in wanted.Where(w => !_bound.ContainsKey(w.Key)))
@@ -91,6 +96,18 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
         _bound.Add(path, listener);
         accept.Add(listener);
         log.Listening(listener.Text);
+    }
+
+    private static void RemoveFile(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // It went with its folder.
+        }
     }
 
     private static void RemoveStale(string path)

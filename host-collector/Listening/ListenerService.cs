@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using VsockPair.Options;
+using VsockPair.Sessions;
 
 namespace VsockPair.Listening;
 
@@ -12,14 +13,14 @@ internal sealed class ListenerService : IHostedService, IDisposable
     private readonly HybridSockets _hybrid;
     private readonly ILogger _log;
 
-    public ListenerService(CollectorOptions options, AcceptLoop accept, ILogger<HybridSockets> log)
+    public ListenerService(CollectorOptions options, AcceptLoop accept, FaultSignal faults, ILogger<HybridSockets> log)
     {
         _options = options;
         _accept = accept;
         _log = log;
         IEnumerable<ListenSpec> ofGuests = options.Guests.Where(g => g.Socket is not null).Select(g => new HybridListen(g.Socket!, g.Name));
         Specs = [.. options.Listen.Specs.Concat(ofGuests)];
-        _hybrid = new HybridSockets(Specs, accept, log);
+        _hybrid = new HybridSockets(Specs, accept, faults, log);
     }
 
     public IReadOnlyList<ListenSpec> Specs { get; }

@@ -48,7 +48,7 @@ public sealed class ScriptedGuestLink : IDisposable
             SendBytes(bytes);
             return true;
         }
-        catch (SocketException)
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
             return false;
         }

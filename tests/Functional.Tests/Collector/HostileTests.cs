@@ -8,27 +8,25 @@ using VsockPair.TestKit;
 namespace VsockPair.Functional.Tests.Collector;
 
 /// <summary>Every malformed input of PROTOCOL.md §10: it closes the connection that it came on, is counted, and a good guest on the same collector notices nothing.</summary>
-public sealed class HostileTests : IAsyncLifetime
+public sealed class HostileTests : IDisposable
 {
     private const string GoodName = "good";
 
     private readonly TestStore _store = new();
-    private readonly SessionTimes _times = new() { Handshake = TimeSpan.FromSeconds(1) };
-    private InProcessCollector _collector = null!;
-    private ScriptedGuest _good = null!;
-    private ScriptedGuest _bad = null!;
+    private readonly InProcessCollector _collector;
+    private readonly ScriptedGuest _good;
+    private readonly ScriptedGuest _bad;
 
     private string GoodSocket => Path.Combine(_store.Root, "good.sock");
 
-    public Task InitializeAsync()
+    public HostileTests()
     {
         _collector = new InProcessCollector(
             _store,
             o => o with { Listen = o.Listen with { Specs = [new HybridListen(GoodSocket, GoodName), .. o.Listen.Specs] } },
-            _times);
+            new SessionTimes { Handshake = TimeSpan.FromSeconds(1) });
         _good = new ScriptedGuest(GoodSocket + "_829");
         _bad = new ScriptedGuest(_store.Socket);
-        return Task.CompletedTask;
     }
 
     [Fact]
@@ -258,11 +256,11 @@ public sealed class HostileTests : IAsyncLifetime
         return page;
     }
 
-    public async Task DisposeAsync()
+    public void Dispose()
     {
         _good.Dispose();
         _bad.Dispose();
-        await _collector.DisposeAsync();
+        _collector.Dispose();
         _store.Dispose();
     }
 }

@@ -6,7 +6,7 @@ using VsockPair.TestKit;
 namespace VsockPair.Functional.Tests.Collector;
 
 /// <summary>The real <c>serve</c> inside the test's process, with time limits of the test's choice.</summary>
-internal sealed class InProcessCollector : IAsyncDisposable
+internal sealed class InProcessCollector : IDisposable
 {
     private readonly CancellationTokenSource _stop = new();
     private readonly Task<int> _run;
@@ -42,9 +42,9 @@ internal sealed class InProcessCollector : IAsyncDisposable
         return await _run.WaitAsync(ScriptedGuestLink.DefaultPatience);
     }
 
-    public async ValueTask DisposeAsync()
+    public void Dispose()
     {
-        await StopAsync();
+        StopAsync().GetAwaiter().GetResult();
         _stop.Dispose();
     }
 }
