@@ -1,4 +1,5 @@
 using VsockPair.GuestAgent.Tracing;
+using VsockPair.Linux;
 
 namespace VsockPair.GuestAgent;
 
@@ -25,13 +26,10 @@ internal sealed class AgentState : IDisposable
     public static AgentState? Open(string folder, Guid bootId)
     {
         RingState fresh = new() { BootId = bootId };
-        try
+        int made = Sys.MakeDirectory(folder, 0x1ED);
+        if (made is < 0 and not -Errno.EEXIST)
         {
-            Directory.CreateDirectory(folder);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            AgentLog.Warning($"{folder} cannot be written, a restart will begin a new trace ring: {e.Message}");
+            AgentLog.Warning($"{folder} cannot be made, a restart will begin a new trace ring: {Errno.Describe(-made)}");
             return new AgentState(folder, null, fresh) { _cannotSave = true };
         }
         try

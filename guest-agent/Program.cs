@@ -24,7 +24,7 @@ switch (commandLine.Command)
         StandardOutput.WriteLine(CommandLine.Usage);
         return ExitCode.Done;
     case AgentCommand.Version:
-        StandardOutput.WriteLine($"vsockpair-agent {GuestIdentity.Version}");
+        StandardOutput.WriteLine($"vsockpair-agent {AgentVersionText.Value}");
         return ExitCode.Done;
     default:
         break;
@@ -57,6 +57,6 @@ try
 catch (Exception e)
 #pragma warning restore CA1031
 {
-    AgentLog.Error($"failed: {e.GetType().Name}: {e.Message}");
+    AgentLog.Error($"failed: {e.Message}");
     return ExitCode.Failed;
 }

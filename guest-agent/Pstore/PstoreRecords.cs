@@ -1,4 +1,5 @@
 using VsockPair.GuestAgent.Files;
+using VsockPair.Linux;
 using VsockPair.Protocol;
 
 namespace VsockPair.GuestAgent.Pstore;
@@ -62,13 +63,13 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
 
     private static OfferedFile Describe(string path)
     {
-        FileInfo info = new(path);
-        long modified = (info.LastWriteTimeUtc - DateTime.UnixEpoch).Ticks * 100;
+        using Fd file = Fd.Own(Sys.Open(path, Constants.O_RDONLY), "open", path);
+        LinuxException.Check(Sys.Status(file.Value, out long bytes, out long modified), "fstat", path);
         return new OfferedFile(OfferedKind.Pstore, Path.GetFileName(path), () => new FileSource(path))
         {
             Path = path,
             Modified = modified,
-            HashKey = $"{path} {info.Length} {modified}",
+            HashKey = $"{path} {bytes} {modified}",
         };
     }
 }

@@ -64,15 +64,15 @@ internal sealed class TraceInstance
         }
 
         // Written before the ring exists: a crash in between must never leave a ring under an older generation.
-        state.Change(before with { Generation = Guid.Empty });
-        Directory.CreateDirectory(files.Folder);
+        state.Change(before.WithRing(Guid.Empty, 0, 0));
+        LinuxException.Check(files.TryMake(), "mkdir", files.Folder);
         int bufferKb = options.BufferKb ?? (int)Math.Clamp(ramKb / RamShare / onlineCpus, 8 * FewestSubBuffers, DefaultBufferKb);
         files.Write("trace_clock", Clock);
         ChooseSubBuffer(files, bufferKb);
         int subBufferBytes = ReadSubBufferBytes(files);
         bufferKb = ChooseBuffer(files, bufferKb, subBufferBytes);
         SetWatermark(files, bufferKb, subBufferBytes);
-        state.Change(before with { Generation = Guid.NewGuid(), SubBufferBytes = subBufferBytes, AskedBufferKb = asked });
+        state.Change(before.WithRing(Guid.NewGuid(), subBufferBytes, asked));
         AgentLog.Info($"trace ring of {bufferKb} KiB per vCPU, sub-buffers of {subBufferBytes / 1024} KiB");
         return new TraceInstance(files, state.Ring, retired);
     }
@@ -140,7 +140,7 @@ internal sealed class TraceInstance
                 retired.Add(new StreamCounters(cpu, before.Generation, stats.ReadEvents, stats.LostEvents + stats.Entries, Final: true));
             }
         }
-        Directory.Delete(files.Folder);
+        LinuxException.Check(Sys.RemoveDirectory(files.Folder), "rmdir", files.Folder);
     }
 
     // The write is the probe (6.8 has the file); a fragmented guest may lack pages of order 4.

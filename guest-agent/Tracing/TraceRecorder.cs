@@ -21,7 +21,7 @@ internal sealed class TraceRecorder(
     /// <summary>Starts threads for vCPUs that came online, and ends those of vCPUs that went.</summary>
     public void FollowOnlineCpus()
     {
-        string online = File.ReadAllText(_onlineFile);
+        string online = SmallFile.ReadText(_onlineFile);
         if (online == _online)
         {
             return;

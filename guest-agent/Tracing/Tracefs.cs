@@ -17,11 +17,15 @@ internal sealed unsafe class Tracefs(string folder)
 
     public Tracefs Instance(string name) => new($"{Folder}/instances/{name}");
 
+    /// <summary>Makes this instance.</summary>
+    /// <returns>0, or a negative error number.</returns>
+    public int TryMake() => Sys.MakeDirectory(Folder, 0x1C0);
+
     public string Path(string file) => $"{Folder}/{file}";
 
     public bool Has(string file) => File.Exists(Path(file));
 
-    public string Read(string file) => File.ReadAllText(Path(file)).TrimEnd('\n');
+    public string Read(string file) => SmallFile.ReadText(Path(file));
 
     /// <summary>Writes in one call; what the file held before is gone first, where that means something (pid lists).</summary>
     /// <returns>0, or a negative error number.</returns>

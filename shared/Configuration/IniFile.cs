@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace VsockPair.Configuration;
 
 /// <summary>One <c>Key=Value</c> line, and where it stands, so that a fault can be shown to its author.</summary>
@@ -31,7 +33,7 @@ public static class IniFile
         {
             try
             {
-                Parse(File.ReadAllLines(file), file, entries, faults);
+                Parse(Encoding.UTF8.GetString(File.ReadAllBytes(file)).Split('\n'), file, entries, faults);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

@@ -28,6 +28,21 @@ public static unsafe class Sys
         }
     }
 
+    /// <summary>Makes one folder, its parent must be there.</summary>
+    public static int MakeDirectory(string path, uint mode) => OnPath(path, &MakeDirectory, mode);
+
+    public static int RemoveDirectory(string path) => OnPath(path, &RemoveDirectory, 0);
+
+    /// <summary>Size, and last modification in nanoseconds of CLOCK_REALTIME.</summary>
+    public static int Status(int fd, out long bytes, out long modifiedNanoseconds)
+    {
+        stat status = default;
+        int result = TmdsLibC.fstat(fd, &status);
+        bytes = (long)status.st_size;
+        modifiedNanoseconds = (long)status.st_mtim.tv_sec * 1_000_000_000 + (long)status.st_mtim.tv_nsec;
+        return Result(result);
+    }
+
     public static void Close(int fd)
     {
         // close() must not be retried on EINTR: the descriptor is gone either way (close(2), NOTES).
@@ -239,6 +254,20 @@ public static unsafe class Sys
         int result = LibC.ClockGetTime(clock, &t);
         return result == 0 ? t.Seconds * 1_000_000_000 + t.Nanoseconds : throw new LinuxException("clock_gettime", Last(), $"clock {clock}");
     }
+
+    private static int OnPath(string path, delegate*<byte*, uint, int> call, uint argument)
+    {
+        Span<byte> bytes = stackalloc byte[Encoding.UTF8.GetMaxByteCount(path.Length) + 1];
+        bytes[Encoding.UTF8.GetBytes(path, bytes)] = 0;
+        fixed (byte* p = bytes)
+        {
+            return Result(call(p, argument));
+        }
+    }
+
+    private static int MakeDirectory(byte* path, uint mode) => TmdsLibC.mkdir(path, (mode_t)mode);
+
+    private static int RemoveDirectory(byte* path, uint unused) => TmdsLibC.rmdir(path);
 
     private static bool Interrupted(nint result) => result < 0 && Last() == Errno.EINTR;
 
