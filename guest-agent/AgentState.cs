@@ -10,10 +10,10 @@ namespace VsockPair.GuestAgent;
 internal sealed class AgentState : IDisposable
 {
     private readonly string _folder;
-    private readonly IDisposable? _lock;
+    private readonly Fd? _lock;
     private bool _cannotSave;
 
-    private AgentState(string folder, IDisposable? @lock, RingState ring)
+    private AgentState(string folder, Fd? @lock, RingState ring)
     {
         _folder = folder;
         _lock = @lock;
@@ -32,16 +32,14 @@ internal sealed class AgentState : IDisposable
             AgentLog.Warning($"{folder} cannot be made, a restart will begin a new trace ring: {Errno.Describe(-made)}");
             return new AgentState(folder, null, fresh) { _cannotSave = true };
         }
-        try
+        string path = Path.Combine(folder, "lock");
+        Fd held = Fd.Own(Sys.Open(path, Constants.O_RDWR | Constants.O_CREAT, 0x180), "open", path);
+        if (Sys.TryLock(held.Value) < 0)
         {
-            // FileShare.None is an flock(2), which ends with the process.
-            IDisposable held = File.OpenHandle(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh);
-        }
-        catch (IOException)
-        {
+            held.Dispose();
             return null;
         }
+        return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh);
     }
 
     public void Change(RingState ring)

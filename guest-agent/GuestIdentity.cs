@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using VsockPair.GuestAgent.Tracing;
+using VsockPair.Linux;
 using VsockPair.Protocol;
 
 namespace VsockPair.GuestAgent;

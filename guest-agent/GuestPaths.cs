@@ -9,10 +9,10 @@ internal sealed class GuestPaths(string root = "")
 
     public string Kmsg { get; } = $"{root}/dev/kmsg";
 
-    public IReadOnlyList<string> Tracefs { get; } = [$"{root}/sys/kernel/tracing", $"{root}/sys/kernel/debug/tracing"];
+    public string[] Tracefs { get; } = [$"{root}/sys/kernel/tracing", $"{root}/sys/kernel/debug/tracing"];
 
     /// <summary>The kernel's own place, and where systemd-pstore moves the records to.</summary>
-    public IReadOnlyList<string> Pstore { get; } = [$"{root}/sys/fs/pstore", $"{root}/var/lib/systemd/pstore"];
+    public string[] Pstore { get; } = [$"{root}/sys/fs/pstore", $"{root}/var/lib/systemd/pstore"];
 
     /// <summary>What must survive the agent, but not the boot.</summary>
     public string State { get; } = $"{root}/run/vsockpair-agent";

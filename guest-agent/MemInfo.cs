@@ -1,4 +1,5 @@
 using System.Globalization;
+using VsockPair.Linux;
 
 namespace VsockPair.GuestAgent;
 

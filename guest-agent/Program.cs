@@ -14,7 +14,7 @@ using VsockPair.GuestAgent.Connections;
 CommandLine commandLine = CommandLine.Parse(args, Environment.GetEnvironmentVariables());
 if (commandLine.UsageFaults.Count > 0)
 {
-    commandLine.UsageFaults.ToList().ForEach(AgentLog.Error);
+    commandLine.UsageFaults.ForEach(AgentLog.Error);
     AgentLog.Error("try --help");
     return ExitCode.Usage;
 }
@@ -31,7 +31,7 @@ switch (commandLine.Command)
 }
 if (commandLine.ConfigurationFaults.Count > 0)
 {
-    commandLine.ConfigurationFaults.ToList().ForEach(AgentLog.Error);
+    commandLine.ConfigurationFaults.ForEach(AgentLog.Error);
     return ExitCode.Configuration;
 }
 

@@ -32,10 +32,10 @@ internal sealed class CommandLine
     public AgentOptions Options { get; init; } = new();
 
     /// <summary>Wrong use of the command line, one line each: exit 2.</summary>
-    public IReadOnlyList<string> UsageFaults { get; init; } = [];
+    public List<string> UsageFaults { get; init; } = [];
 
     /// <summary>Wrong configuration, one line each: exit 78.</summary>
-    public IReadOnlyList<string> ConfigurationFaults { get; init; } = [];
+    public List<string> ConfigurationFaults { get; init; } = [];
 
     public static CommandLine Parse(IReadOnlyList<string> arguments, System.Collections.IDictionary environment)
     {
@@ -116,7 +116,8 @@ internal sealed class CommandLine
         {
             faults.Add($"{file}: there is no such file");
         }
-        foreach (IniEntry entry in IniFile.Load(file ?? AgentOptions.DefaultFile, faults).Concat(IniFile.FromEnvironment(environment)))
+        List<IniEntry> entries = [.. IniFile.Load(file ?? AgentOptions.DefaultFile, faults), .. IniFile.FromEnvironment(environment)];
+        foreach (IniEntry entry in entries)
         {
             if (OptionSetting.Apply(options, $"{entry.Section}.{entry.Key}", entry.Value) is string fault)
             {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using VsockPair.Configuration;
 using VsockPair.Linux;
@@ -9,6 +10,9 @@ internal static class OptionSetting
 {
     private const int SmallestBufferKb = 16;
     private const int LargestBufferKb = 1 << 20;
+    private static readonly SearchValues<char> EventCharacters =
+        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-*?");
+
     private const int LongestFlushSeconds = 3600;
 
     /// <returns>Null, or what is wrong with <paramref name="value"/>.</returns>
@@ -60,6 +64,6 @@ internal static class OptionSetting
     private static bool IsEvent(string text)
     {
         string[] parts = text.Split(':');
-        return parts.Length <= 2 && Array.TrueForAll(parts, p => p.Length > 0 && p.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '*' or '?'));
+        return parts.Length <= 2 && Array.TrueForAll(parts, p => p.Length > 0 && !p.AsSpan().ContainsAnyExcept(EventCharacters));
     }
 }

@@ -58,7 +58,7 @@ internal sealed class MetadataFiles
         _lastHash.Clear();
         OfferChanged(offers);
         string folder = $"{_paths.SysFs}/devices/system/cpu";
-        byte[] cpus = Encoding.UTF8.GetBytes(string.Concat(CpuRanges.Select(r => $"{r} {SmallFile.ReadText($"{folder}/{r}")}\n")));
+        byte[] cpus = Encoding.UTF8.GetBytes(string.Concat(Array.ConvertAll(CpuRanges, r => $"{r} {SmallFile.ReadText($"{folder}/{r}")}\n")));
         offers.Add(OfferedFile.Snapshot("cpuinfo", cpus));
         _fixed.ForEach(offers.Add);
     }
@@ -109,8 +109,10 @@ internal sealed class MetadataFiles
 
     private void AddFormats(TraceInstance instance)
     {
-        IEnumerable<string> tracers = Directory.GetDirectories(instance.Files.Path("events/ftrace")).Select(f => $"ftrace/{Path.GetFileName(f)}");
-        foreach (string name in tracers.Concat(instance.Events).Order(StringComparer.Ordinal))
+        string[] tracers = Array.ConvertAll(Directory.GetDirectories(instance.Files.Path("events/ftrace")), f => $"ftrace/{Path.GetFileName(f)}");
+        List<string> names = [.. instance.Events, .. tracers];
+        names.Sort(StringComparer.Ordinal);
+        foreach (string name in names)
         {
             AddFixed($"events/{name}/format", instance.Files.Path($"events/{name}/format"));
         }

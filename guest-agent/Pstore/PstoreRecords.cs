@@ -12,7 +12,7 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
 {
     public static void NoteMissing(GuestPaths paths, GuestNotes notes)
     {
-        if (!paths.Pstore.Any(Directory.Exists))
+        if (!Array.Exists(paths.Pstore, Directory.Exists))
         {
             notes.Add($"no {paths.Pstore[0]}: crash records of this guest cannot survive a reboot");
         }
@@ -47,11 +47,13 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
     internal IReadOnlyList<OfferedFile> Find()
     {
         List<OfferedFile> found = [];
-        foreach (string folder in paths.Pstore.Where(Directory.Exists))
+        foreach (string folder in Array.FindAll(paths.Pstore, Directory.Exists))
         {
             try
             {
-                found.AddRange(Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Select(Describe));
+                string[] files = Directory.GetFiles(folder, "*", SearchOption.AllDirectories);
+                Array.Sort(files, StringComparer.Ordinal);
+                found.AddRange(Array.ConvertAll(files, Describe));
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

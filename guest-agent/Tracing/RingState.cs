@@ -1,3 +1,5 @@
+using VsockPair.Linux;
+
 namespace VsockPair.GuestAgent.Tracing;
 
 /// <summary>
@@ -69,7 +71,7 @@ internal sealed class RingState
     public void Save(string folder)
     {
         string path = Path.Combine(folder, FileName);
-        File.WriteAllText($"{path}.new", $"boot={BootId}\nsession={Session}\ngeneration={Generation}\n"
+        SmallFile.Write($"{path}.new", $"boot={BootId}\nsession={Session}\ngeneration={Generation}\n"
             + $"sub_buffer_bytes={SubBufferBytes}\nasked_buffer_kb={AskedBufferKb}\n");
         File.Move($"{path}.new", path, overwrite: true);
     }

@@ -11,7 +11,7 @@ internal sealed unsafe class Tracefs(string folder)
     /// <summary>The mounted tracefs, or null.</summary>
     public static Tracefs? Find(GuestPaths paths)
     {
-        string? folder = paths.Tracefs.FirstOrDefault(f => File.Exists($"{f}/trace_clock"));
+        string? folder = Array.Find(paths.Tracefs, f => File.Exists($"{f}/trace_clock"));
         return folder is null ? null : new Tracefs(folder);
     }
 

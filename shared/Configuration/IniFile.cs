@@ -1,4 +1,4 @@
-using System.Text;
+using VsockPair.Linux;
 
 namespace VsockPair.Configuration;
 
@@ -27,15 +27,17 @@ public static class IniFile
         }
         if (Directory.Exists(path + ".d"))
         {
-            files.AddRange(Directory.GetFiles(path + ".d", "*.conf").Order(StringComparer.Ordinal));
+            string[] dropIns = Directory.GetFiles(path + ".d", "*.conf");
+            Array.Sort(dropIns, StringComparer.Ordinal);
+            files.AddRange(dropIns);
         }
         foreach (string file in files)
         {
             try
             {
-                Parse(Encoding.UTF8.GetString(File.ReadAllBytes(file)).Split('\n'), file, entries, faults);
+                Parse(SmallFile.ReadText(file).Split('\n'), file, entries, faults);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (LinuxException e)
             {
                 faults.Add($"{file}: cannot be read: {e.Message}");
             }
@@ -56,7 +58,8 @@ public static class IniFile
                 entries.Add(new IniEntry(parts[1], parts[2], (string?)variable.Value ?? "", name));
             }
         }
-        return [.. entries.OrderBy(e => e.Origin, StringComparer.Ordinal)];
+        entries.Sort((a, b) => string.CompareOrdinal(a.Origin, b.Origin));
+        return entries;
     }
 
     internal static void Parse(IReadOnlyList<string> lines, string file, ICollection<IniEntry> entries, ICollection<string> faults)

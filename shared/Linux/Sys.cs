@@ -233,6 +233,9 @@ public static unsafe class Sys
         return Result(result);
     }
 
+    /// <summary>Takes the exclusive flock(2) of an open file, which ends with the process; EAGAIN when another has it.</summary>
+    public static int TryLock(int fd) => Result(LibC.Flock(fd, Constants.LOCK_EX | Constants.LOCK_NB));
+
     public static int Fsync(int fd) => Result(TmdsLibC.fsync(fd));
 
     public static int CurrentThreadId() => LibC.GetTid();

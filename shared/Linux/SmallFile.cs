@@ -1,13 +1,12 @@
 using System.Text;
-using VsockPair.Linux;
 
-namespace VsockPair.GuestAgent;
+namespace VsockPair.Linux;
 
 /// <summary>
-/// Whole small files of proc, sysfs and tracefs, whose size is not known before they are read. The library's own readers would bring text decoders
-/// and time zones into the program: a tenth of its size.
+/// Whole small files; those of proc, sysfs and tracefs do not tell their size before they are read. The library's own readers would bring text decoders
+/// and names of enumerations into the agent: a tenth of its size.
 /// </summary>
-internal static unsafe class SmallFile
+public static unsafe class SmallFile
 {
     private const int FirstBytes = 4096;
 
@@ -33,6 +32,17 @@ internal static unsafe class SmallFile
             {
                 Array.Resize(ref buffer, 2 * length);
             }
+        }
+    }
+
+    /// <exception cref="LinuxException">It cannot be written.</exception>
+    public static void Write(string path, string text)
+    {
+        using Fd file = Fd.Own(Sys.Open(path, Constants.O_WRONLY | Constants.O_CREAT | Constants.O_TRUNC, 0x1A4), "open", path);
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        fixed (byte* p = bytes)
+        {
+            LinuxException.Check(Sys.Write(file.Value, p, bytes.Length), "write", path);
         }
     }
 
