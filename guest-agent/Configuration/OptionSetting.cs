@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 using VsockPair.Configuration;
 using VsockPair.Linux;
@@ -10,9 +9,6 @@ internal static class OptionSetting
 {
     private const int SmallestBufferKb = 16;
     private const int LargestBufferKb = 1 << 20;
-    private static readonly SearchValues<char> EventCharacters =
-        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-*?");
-
     private const int LongestFlushSeconds = 3600;
 
     /// <returns>Null, or what is wrong with <paramref name="value"/>.</returns>
@@ -61,9 +57,21 @@ internal static class OptionSetting
         }
     }
 
+    private static bool IsName(string text)
+    {
+        foreach (char c in text)
+        {
+            if (!char.IsAsciiLetterOrDigit(c) && c is not ('_' or '-' or '*' or '?'))
+            {
+                return false;
+            }
+        }
+        return text.Length > 0;
+    }
+
     private static bool IsEvent(string text)
     {
         string[] parts = text.Split(':');
-        return parts.Length <= 2 && Array.TrueForAll(parts, p => p.Length > 0 && !p.AsSpan().ContainsAnyExcept(EventCharacters));
+        return parts.Length <= 2 && Array.TrueForAll(parts, IsName);
     }
 }
