@@ -53,7 +53,7 @@ internal sealed class AgentState : IDisposable
         {
             ring.Save(_folder);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (LinuxException e)
         {
             _cannotSave = true;
             AgentLog.Warning($"{_folder} cannot be written, a restart will begin a new trace ring: {e.Message}");

@@ -73,6 +73,6 @@ internal sealed class RingState
         string path = Path.Combine(folder, FileName);
         SmallFile.Write($"{path}.new", $"boot={BootId}\nsession={Session}\ngeneration={Generation}\n"
             + $"sub_buffer_bytes={SubBufferBytes}\nasked_buffer_kb={AskedBufferKb}\n");
-        File.Move($"{path}.new", path, overwrite: true);
+        LinuxException.Check(Sys.Rename($"{path}.new", path), "rename", path);
     }
 }

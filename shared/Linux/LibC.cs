@@ -17,6 +17,9 @@ internal static unsafe partial class LibC
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     internal static partial int Flock(int fd, int operation);
 
+    [LibraryImport("libc", EntryPoint = "rename", SetLastError = true)]
+    internal static partial int Rename(byte* from, byte* to);
+
     [LibraryImport("libc", EntryPoint = "gettid")]
     internal static partial int GetTid();
 

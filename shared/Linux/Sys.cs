@@ -31,6 +31,17 @@ public static unsafe class Sys
     /// <summary>Makes one folder, its parent must be there.</summary>
     public static int MakeDirectory(string path, uint mode) => OnPath(path, &MakeDirectory, mode);
 
+    /// <summary>Replaces what the new name meant, atomically.</summary>
+    public static int Rename(string from, string to)
+    {
+        Span<byte> bytes = stackalloc byte[Encoding.UTF8.GetMaxByteCount(from.Length) + 1];
+        bytes[Encoding.UTF8.GetBytes(from, bytes)] = 0;
+        fixed (byte* p = bytes)
+        {
+            return OnPath(to, &RenameTo, (nuint)p);
+        }
+    }
+
     public static int RemoveDirectory(string path) => OnPath(path, &RemoveDirectory, 0);
 
     /// <summary>Size, and last modification in nanoseconds of CLOCK_REALTIME.</summary>
@@ -258,7 +269,7 @@ public static unsafe class Sys
         return result == 0 ? t.Seconds * 1_000_000_000 + t.Nanoseconds : throw new LinuxException("clock_gettime", Last(), $"clock {clock}");
     }
 
-    private static int OnPath(string path, delegate*<byte*, uint, int> call, uint argument)
+    private static int OnPath(string path, delegate*<byte*, nuint, int> call, nuint argument)
     {
         Span<byte> bytes = stackalloc byte[Encoding.UTF8.GetMaxByteCount(path.Length) + 1];
         bytes[Encoding.UTF8.GetBytes(path, bytes)] = 0;
@@ -268,9 +279,11 @@ public static unsafe class Sys
         }
     }
 
-    private static int MakeDirectory(byte* path, uint mode) => TmdsLibC.mkdir(path, (mode_t)mode);
+    private static int MakeDirectory(byte* path, nuint mode) => TmdsLibC.mkdir(path, (mode_t)(uint)mode);
 
-    private static int RemoveDirectory(byte* path, uint unused) => TmdsLibC.rmdir(path);
+    private static int RenameTo(byte* path, nuint from) => LibC.Rename((byte*)from, path);
+
+    private static int RemoveDirectory(byte* path, nuint unused) => TmdsLibC.rmdir(path);
 
     private static bool Interrupted(nint result) => result < 0 && Last() == Errno.EINTR;
 
