@@ -1,1 +1,44 @@
-Console.WriteLine("vsockpair 0.1.0");
+using System.CommandLine;
+using System.Text;
+using VsockPair.Commands;
+
+namespace VsockPair;
+
+/// <summary>
+/// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees. Behind <c>serve</c>: Listening/ accepts connections,
+/// Sessions/ speaks the wire with one guest, Storage/ writes files, Status/ answers at control.sock.
+/// </summary>
+internal static class Program
+{
+    private static async Task<int> Main(string[] args)
+    {
+        StreamWriter output = new(new StandardOutput(), new UTF8Encoding(false), 1 << 16);
+        return await CommandRunner.RunAsync(Commands(output, Console.Error), args, output, Console.Error, CancellationToken.None);
+    }
+
+    internal static RootCommand Commands(TextWriter output, TextWriter error)
+    {
+        CommandLine line = new();
+
+        Command serve = new("serve", "The collector: receives traces, kernel logs and crash records of the guests") { line.Listen };
+        serve.SetAction((parsed, stop) => ServeCommand.RunAsync(line.OptionsOf(parsed), stop));
+
+        Command guests = new("guests", "Who is known and connected, how much is stored and lost") { line.OptionalGuest, line.Json };
+        guests.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), parsed.GetValue(line.OptionalGuest), parsed.GetValue(line.Json)));
+
+        Command kmsg = new("kmsg", "A guest's kernel log, like dmesg") { line.Guest, line.Follow, line.Since, line.Until, line.Boot, line.Json };
+        kmsg.SetAction((parsed, stop) => Task.FromResult(KmsgCommand.Run(line.ContextOf(parsed, output, error), line.KmsgOf(parsed), stop)));
+
+        Command losses = new("losses", "What of a guest was lost, when and why") { line.Guest, line.Since, line.Until, line.Boot, line.Json };
+        losses.SetAction(parsed => LossesCommand.Run(line.ContextOf(parsed, output, error), line.LossesOf(parsed)));
+
+        RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
+        {
+            line.Config, line.Store, serve, guests, kmsg, losses,
+        };
+        root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
+        root.Directives.Clear();
+        root.Options.OfType<VersionOption>().Single().Action = new PrintVersion(output);
+        return root;
+    }
+}

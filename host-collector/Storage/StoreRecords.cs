@@ -47,6 +47,9 @@ public sealed record BootRecord
     /// <summary>The session last given to this boot.</summary>
     public required Guid Session { get; init; }
 
+    /// <summary>The one before it, until the agent has shown that it knows <see cref="Session"/>: a Welcome may get lost. Both continue this life.</summary>
+    public Guid? PreviousSession { get; init; }
+
     public required DateTimeOffset Started { get; init; }
 
     public DateTimeOffset? Ended { get; init; }
@@ -69,6 +72,9 @@ public sealed record BootRecord
 public sealed record RingRecord
 {
     public required Guid Generation { get; init; }
+
+    /// <summary>Fixed for a generation.</summary>
+    public required int SubBufferBytes { get; init; }
 
     public ulong ReadEventsBefore { get; init; }
 
@@ -101,6 +107,10 @@ public sealed record LossRecord
     /// <summary>In a guest's ledger: the boot folder that it was removed from.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Boot { get; init; }
+
+    /// <summary>In a guest's ledger: the file. It may outlive this line only until the collector looks again.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? File { get; init; }
 }
 
 /// <summary><c>FILE.sum</c> beside a closed segment or kmsg file. <c>first</c> and <c>last</c>: trace clock of the first and last sub-buffer, or kmsg sequence.</summary>

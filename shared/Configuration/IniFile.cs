@@ -45,17 +45,22 @@ public static class IniFile
         return entries;
     }
 
-    /// <summary>Entries of the environment: <c>VSOCKPAIR__Limits__MaxCpus=8</c> is <c>[Limits] MaxCpus=8</c>.</summary>
+    /// <summary>
+    /// Entries of the environment: <c>VSOCKPAIR__Limits__MaxCpus=8</c> is <c>[Limits] MaxCpus=8</c>. A name with the prefix but of another form becomes
+    /// an entry without a section, which its reader refuses: left out, it would look as if it had been obeyed.
+    /// </summary>
     public static IReadOnlyList<IniEntry> FromEnvironment(System.Collections.IDictionary environment)
     {
         List<IniEntry> entries = [];
         foreach (System.Collections.DictionaryEntry variable in environment)
         {
             string name = (string)variable.Key;
-            string[] parts = name.Split("__");
-            if (name.StartsWith(EnvironmentPrefix, StringComparison.Ordinal) && parts.Length == 3)
+            if (name.StartsWith(EnvironmentPrefix, StringComparison.Ordinal))
             {
-                entries.Add(new IniEntry(parts[1], parts[2], (string?)variable.Value ?? "", name));
+                string rest = name[EnvironmentPrefix.Length..];
+                int split = rest.IndexOf("__", StringComparison.Ordinal);
+                (string section, string key) = split > 0 ? (rest[..split], rest[(split + 2)..]) : ("", rest);
+                entries.Add(new IniEntry(section, key, (string?)variable.Value ?? "", name));
             }
         }
         entries.Sort((a, b) => string.CompareOrdinal(a.Origin, b.Origin));

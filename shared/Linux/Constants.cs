@@ -17,6 +17,7 @@ public static class Constants
     public const int SO_SNDBUF = 7;
     public const int SO_RCVBUF = 8;
     public const int SO_RCVLOWAT = 18;
+    public const int SO_DOMAIN = 39;
     public const int SO_RCVTIMEO = 20;
     public const int SO_SNDTIMEO = 21;
     public const int SO_VM_SOCKETS_BUFFER_SIZE = 0;
@@ -41,6 +42,8 @@ public static class Constants
     public const int O_NONBLOCK = 0x800;
     public const int O_CLOEXEC = 0x80000;
     public const int F_SETFL = 4;
+    public const int F_SETFD = 2;
+    public const int FD_CLOEXEC = 1;
     public const int F_GETPIPE_SZ = 1032;
     public const int F_SETPIPE_SZ = 1031;
     public const uint SPLICE_F_NONBLOCK = 2;

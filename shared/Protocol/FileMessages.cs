@@ -82,9 +82,11 @@ public readonly ref struct FileChunk(uint id, long offset, ReadOnlySpan<byte> by
 
     public ReadOnlySpan<byte> Bytes { get; } = bytes;
 
+    private const int Fields = 3;
+
     public int Encode(Span<byte> buffer)
     {
-        FrameWriter writer = new(buffer, MessageType.FileChunk, 3);
+        FrameWriter writer = new(buffer, MessageType.FileChunk, Fields);
         writer.Write(Id);
         writer.Write(Offset);
         writer.Write(Bytes);
@@ -94,10 +96,10 @@ public readonly ref struct FileChunk(uint id, long offset, ReadOnlySpan<byte> by
     public static bool TryDecode(ReadOnlySpan<byte> body, out FileChunk chunk)
     {
         FrameReader reader = new(body);
-        bool read = reader.TryReadType(out MessageType type, out _) & reader.TryRead(out uint id) & reader.TryRead(out long offset)
+        bool read = reader.TryReadType(out MessageType type, out int fields) & reader.TryRead(out uint id) & reader.TryRead(out long offset)
             & reader.TryReadBytes(Wire.MaxFileChunkBytes, out ReadOnlySpan<byte> bytes);
         chunk = new FileChunk(id, offset, bytes);
-        return read && type == MessageType.FileChunk && offset >= 0 && bytes.Length > 0;
+        return read && type == MessageType.FileChunk && fields >= Fields && offset >= 0 && bytes.Length > 0;
     }
 }
 

@@ -22,7 +22,8 @@ public static class Frame
     {
         message = default;
         FrameReader reader = new(body);
-        return reader.TryReadType(out MessageType type, out _) && type == T.Type && T.TryRead(ref reader, out message);
+        // What lies beyond the end of the array is no field of it.
+        return reader.TryReadType(out MessageType type, out int fields) && type == T.Type && T.TryRead(ref reader, out message) && fields >= message.Fields;
     }
 
     public static bool TryReadType(ReadOnlySpan<byte> body, out MessageType type) => new FrameReader(body).TryReadType(out type, out _);

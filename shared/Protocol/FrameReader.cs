@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Text;
 using MessagePack;
 
@@ -27,11 +28,26 @@ public ref struct FrameReader(ReadOnlySpan<byte> body)
         return true;
     }
 
-    public bool TryRead(out ulong value) => Advance(MessagePackPrimitives.TryReadUInt64(_rest, out value, out int n), n);
+    public bool TryRead(out ulong value)
+    {
+        bool read = TryReadInteger(out Int128 number) && number >= ulong.MinValue && number <= ulong.MaxValue;
+        value = read ? (ulong)number : 0;
+        return read;
+    }
 
-    public bool TryRead(out long value) => Advance(MessagePackPrimitives.TryReadInt64(_rest, out value, out int n), n);
+    public bool TryRead(out long value)
+    {
+        bool read = TryReadInteger(out Int128 number) && number >= long.MinValue && number <= long.MaxValue;
+        value = read ? (long)number : 0;
+        return read;
+    }
 
-    public bool TryRead(out uint value) => Advance(MessagePackPrimitives.TryReadUInt32(_rest, out value, out int n), n);
+    public bool TryRead(out uint value)
+    {
+        bool read = TryReadInteger(out Int128 number) && number >= uint.MinValue && number <= uint.MaxValue;
+        value = read ? (uint)number : 0;
+        return read;
+    }
 
     /// <summary>A whole number from 0 to <paramref name="largest"/>.</summary>
     public bool TryRead(int largest, out int value)
@@ -88,6 +104,45 @@ public ref struct FrameReader(ReadOnlySpan<byte> body)
             return false;
         }
         text = Encoding.UTF8.GetString(utf8);
+        return true;
+    }
+
+    /// <summary>Of any width. Not MessagePackPrimitives.TryReadInt64 and its like: they throw OverflowException for a number out of their range.</summary>
+    private bool TryReadInteger(out Int128 value)
+    {
+        value = 0;
+        if (_rest.IsEmpty)
+        {
+            return false;
+        }
+        byte code = _rest[0];
+        int bytes = code switch
+        {
+            <= MessagePackCode.MaxFixInt or >= MessagePackCode.MinNegativeFixInt => 0,
+            MessagePackCode.UInt8 or MessagePackCode.Int8 => 1,
+            MessagePackCode.UInt16 or MessagePackCode.Int16 => 2,
+            MessagePackCode.UInt32 or MessagePackCode.Int32 => 4,
+            MessagePackCode.UInt64 or MessagePackCode.Int64 => 8,
+            _ => -1,
+        };
+        if (bytes < 0 || bytes >= _rest.Length)
+        {
+            return false;
+        }
+        ReadOnlySpan<byte> number = _rest.Slice(1, bytes);
+        value = code switch
+        {
+            MessagePackCode.UInt8 => number[0],
+            MessagePackCode.UInt16 => BinaryPrimitives.ReadUInt16BigEndian(number),
+            MessagePackCode.UInt32 => BinaryPrimitives.ReadUInt32BigEndian(number),
+            MessagePackCode.UInt64 => BinaryPrimitives.ReadUInt64BigEndian(number),
+            MessagePackCode.Int8 => (sbyte)number[0],
+            MessagePackCode.Int16 => BinaryPrimitives.ReadInt16BigEndian(number),
+            MessagePackCode.Int32 => BinaryPrimitives.ReadInt32BigEndian(number),
+            MessagePackCode.Int64 => BinaryPrimitives.ReadInt64BigEndian(number),
+            _ => (sbyte)code,
+        };
+        _rest = _rest[(1 + bytes)..];
         return true;
     }
 

@@ -19,7 +19,7 @@ public static class KmsgRecords
     {
         FrameReader reader = new(body);
         records = default;
-        return reader.TryReadType(out MessageType type, out _) && type == MessageType.KmsgRecords
+        return reader.TryReadType(out MessageType type, out int fields) && type == MessageType.KmsgRecords && fields >= 1
             && reader.TryReadBytes(Wire.MaxKmsgBatchBytes, out records) && records.Length > 0;
     }
 }

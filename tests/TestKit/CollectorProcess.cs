@@ -56,6 +56,7 @@ public sealed class CollectorProcess : IAsyncDisposable
         }
         ProcessStartInfo start = new(Binary, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         string control = Path.Combine(Store, "control.sock");
+        Directory.CreateDirectory(Store);
         File.Delete(control);
         _process = Process.Start(start) ?? throw new InvalidOperationException($"{Binary} did not start");
         _process.OutputDataReceived += (_, line) => Append(line.Data);

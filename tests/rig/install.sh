@@ -77,7 +77,7 @@ log=$work/log
 quietly() {
     "$@" </dev/null >"$log" 2>&1 || {
         tail -n 20 "$log" >&2
-        fail "failed: $*"
+        fail "apt-get ... ${*: -1}: failed (above); is the package server reachable? Nothing half-done is left, run this again"
     }
 }
 
@@ -108,7 +108,8 @@ open_suite() {
         -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
         # The cache may lie where apt's own user cannot read.
         -o APT::Sandbox::User=root)
-    quietly "${as_root[@]}" apt-get --quiet "${apt_options[@]}" update
+    # Without --error-on an unreachable server is only a warning.
+    quietly "${as_root[@]}" apt-get --quiet "${apt_options[@]}" --error-on=any update
 }
 
 # The package that a kernel metapackage stands for today.

@@ -53,7 +53,7 @@ public sealed class AgentGuest : IAsyncDisposable
     /// <summary>Runs the trace load; returns when it has ended.</summary>
     public async Task LoadAsync(double seconds, long bytesPerSecondAndCpu)
     {
-        string command = string.Create(CultureInfo.InvariantCulture, $"trace-load {Cpus} {seconds} {bytesPerSecondAndCpu} {Instance}/trace_marker");
+        string command = string.Create(CultureInfo.InvariantCulture, $"trace-load {Cpus} {seconds} {bytesPerSecondAndCpu} {Instance}/trace_marker_raw");
         (await Guest.RunAsync(command, TimeSpan.FromSeconds(seconds + 120))).EnsureSuccess();
     }
 

@@ -56,7 +56,7 @@ public sealed class Guest : IAsyncDisposable
         try
         {
             long start = Stopwatch.GetTimestamp();
-            using var links = new GuestLinks(Path.Combine(directory, ""));
+            using var links = new GuestLinks($"{directory}/");
             processes = await GuestProcesses.StartAsync(options, directory, links, cancellationToken);
             Stream[] streams = await processes.WhileRunningAsync(links.AcceptAsync, cancellationToken);
             guest = new Guest(options.Name, directory, streams, processes);

@@ -1,0 +1,83 @@
+using Microsoft.Extensions.Logging;
+using VsockPair.Sessions;
+
+namespace VsockPair;
+
+/// <summary>
+/// Every line that the collector logs. Ids are a contract: 2000 listening, 2100 sessions, 2200 storage, 2300 the service; a retired one is never used again.
+/// Guest text never reaches a line but for names that the host gave.
+/// </summary>
+internal static partial class CollectorLog
+{
+    [LoggerMessage(2000, LogLevel.Information, "Listening on {Listener}.")]
+    public static partial void Listening(this ILogger log, string listener);
+
+    [LoggerMessage(2001, LogLevel.Information, "No longer listening on {Listener}: its folder or socket is gone.")]
+    public static partial void ListenerRemoved(this ILogger log, string listener);
+
+    [LoggerMessage(2002, LogLevel.Warning, "Cannot listen: {Reason}; retrying every second.")]
+    public static partial void BindFailed(this ILogger log, string reason);
+
+    [LoggerMessage(2003, LogLevel.Warning, "Cannot accept on {Listener}: {Reason}; dropping the connection or retrying.")]
+    public static partial void AcceptFailed(this ILogger log, string listener, string reason);
+
+    [LoggerMessage(2004, LogLevel.Warning, "A connection from vsock {Peer} comes from no guest that is accepted; dropping it.")]
+    public static partial void StrangerClosed(this ILogger log, string peer);
+
+    [LoggerMessage(2100, LogLevel.Information, "{Guest} (by {IdentifiedBy}): session for boot {Boot}, kernel {Kernel}, {Vcpus} vCPUs.")]
+    public static partial void SessionBegun(this ILogger log, string guest, string identifiedBy, string boot, string kernel, int vcpus);
+
+    [LoggerMessage(2101, LogLevel.Information, "{Guest}: session for boot {Boot} ended: {Reason}.")]
+    public static partial void SessionEnded(this ILogger log, string guest, string boot, string reason);
+
+    [LoggerMessage(2102, LogLevel.Warning, "{Guest}: nothing heard of boot {Boot} for {Seconds} s; dropping its session.")]
+    public static partial void SessionSilent(this ILogger log, string guest, string boot, int seconds);
+
+    [LoggerMessage(2103, LogLevel.Warning, "{Guest}: {Violation} on {Connection}; dropping the connection.")]
+    public static partial void ViolationSeen(this ILogger log, string guest, Violation violation, string connection);
+
+    [LoggerMessage(2104, LogLevel.Warning, "{Guest}: {Count} more violations in one second, not logged one by one, ignoring them here; control.sock has the counters.")]
+    public static partial void ViolationsNotLogged(this ILogger log, string guest, int count);
+
+    [LoggerMessage(2105, LogLevel.Debug, "{Guest}: {Stream} is not read for now: over budget, or the disk is full.")]
+    public static partial void StreamPaused(this ILogger log, string guest, string stream);
+
+    [LoggerMessage(2106, LogLevel.Debug, "{Guest}: {Stream} is read again.")]
+    public static partial void StreamResumed(this ILogger log, string guest, string stream);
+
+    [LoggerMessage(2107, LogLevel.Information, "{Guest}: stored pstore record {Name}, {Bytes} bytes.")]
+    public static partial void PstoreStored(this ILogger log, string guest, string name, long bytes);
+
+    [LoggerMessage(2108, LogLevel.Warning, "{Guest}: file {Name} cannot be stored: {Reason}; dropping it.")]
+    public static partial void FileNotStored(this ILogger log, string guest, string name, string reason);
+
+    [LoggerMessage(2200, LogLevel.Error, "{What} cannot be finished: {Reason}; retrying.")]
+    public static partial void StorageJobFailed(this ILogger log, string what, string reason);
+
+    [LoggerMessage(2201, LogLevel.Error, "{Guest}: the store cannot be written: {Reason}.")]
+    public static partial void StoreNotWritable(this ILogger log, string guest, string reason);
+
+    [LoggerMessage(2202, LogLevel.Warning, "The disk of the store is full: bulk streams are not read, retrying every second. The guests' rings count what they overwrite.")]
+    public static partial void DiskFull(this ILogger log);
+
+    [LoggerMessage(2203, LogLevel.Information, "The disk of the store has room again.")]
+    public static partial void DiskHasRoom(this ILogger log);
+
+    [LoggerMessage(2204, LogLevel.Information, "{Guest}: removed {Files} oldest files, {Bytes} bytes ({Why}).")]
+    public static partial void RetentionRemoved(this ILogger log, string guest, int files, long bytes, string why);
+
+    [LoggerMessage(2205, LogLevel.Warning, "Housekeeping of {Where} failed: {Reason}; retrying.")]
+    public static partial void HousekeepingFailed(this ILogger log, string where, string reason);
+
+    [LoggerMessage(2300, LogLevel.Information, "vsockpair {Version} serves store {Store}.")]
+    public static partial void Started(this ILogger log, string version, string store);
+
+    [LoggerMessage(2301, LogLevel.Information, "Stopping: asking {Sessions} agents to end their streams.")]
+    public static partial void StopBegun(this ILogger log, int sessions);
+
+    [LoggerMessage(2302, LogLevel.Information, "Stopped: every segment is closed.")]
+    public static partial void Stopped(this ILogger log);
+
+    [LoggerMessage(2303, LogLevel.Critical, "{Who} failed; the collector ends.")]
+    public static partial void Faulted(this ILogger log, string who, Exception exception);
+}

@@ -1,0 +1,46 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using VsockPair.Listening;
+using VsockPair.Options;
+using VsockPair.Sessions;
+using VsockPair.Status;
+using VsockPair.Storage;
+
+namespace VsockPair;
+
+/// <summary>The parts of <c>serve</c>, one method per folder. Hosted services start in this order and stop in the opposite one.</summary>
+internal static class CollectorServices
+{
+    public static IServiceCollection AddStorage(this IServiceCollection services, CollectorOptions options) => services
+        .AddSingleton(options)
+        .AddSingleton(TimeProvider.System)
+        .AddSingleton<CollectorStore>()
+        .AddSingleton(options.Store)
+        .AddSingleton<DiskState>()
+        .AddSingleton<Retention>()
+        .AddHostedService<Housekeeping>();
+
+    public static IServiceCollection AddSessions(this IServiceCollection services, SessionTimes times) => services
+        .AddSingleton(times)
+        .AddSingleton<FaultSignal>()
+        .AddSingleton<GlobalSlots>()
+        .AddSingleton<SessionRegistry>()
+        .AddSingleton<BulkLoops>()
+        .AddSingleton<ConnectionAdmission>()
+        .AddHostedService<SessionService>();
+
+    public static IServiceCollection AddListening(this IServiceCollection services) => services
+        .AddSingleton<IdentityMap>()
+        .AddSingleton<AcceptLoop>()
+        .AddSingleton<ListenerService>()
+        .AddHostedService(provider => provider.GetRequiredService<ListenerService>());
+
+    public static IServiceCollection AddStatus(this IServiceCollection services) => services.AddHostedService<StatusServer>();
+
+    public static ILoggingBuilder AddCollectorConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>
+    {
+        console.SingleLine = true;
+        console.TimestampFormat = "yyyy-MM-dd'T'HH:mm:ss.fff'Z' ";
+        console.UseUtcTimestamp = true;
+    });
+}

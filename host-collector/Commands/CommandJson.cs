@@ -1,0 +1,11 @@
+using System.Text.Json.Serialization;
+using VsockPair.Storage;
+
+namespace VsockPair.Commands;
+
+/// <summary>What commands print with <c>--json</c>, without reflection. Keys and times as in the store.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(RfcTimeConverter)])]
+[JsonSerializable(typeof(IReadOnlyList<GuestReport>))]
+[JsonSerializable(typeof(GuestReport))]
+[JsonSerializable(typeof(IReadOnlyCollection<LossSum>))]
+internal sealed partial class CommandJson : JsonSerializerContext;

@@ -1,0 +1,135 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+using VsockPair.Options;
+
+namespace VsockPair.Commands;
+
+/// <summary>Options that more than one command has, and how their values are read.</summary>
+internal sealed class CommandLine
+{
+    public static string Version { get; } = $"vsockpair {typeof(CommandLine).Assembly.GetName().Version?.ToString(3)}";
+
+    public Option<string?> Config { get; } = new("--config")
+    {
+        Description = $"Configuration file, with FILE.d/*.conf after it (default {CollectorOptions.DefaultConfig})", HelpName = "FILE", Recursive = true,
+    };
+
+    public Option<string> Store { get; } = new("--store")
+    {
+        Description = "Folder of the store", HelpName = "DIR", Recursive = true, DefaultValueFactory = _ => CollectorOptions.DefaultStore,
+    };
+
+    public Option<bool> Json { get; } = new("--json") { Description = "For programs: JSON" };
+
+    public Option<TimePoint?> Since { get; } = TimeOption("--since", "-S", "From then on");
+
+    public Option<TimePoint?> Until { get; } = TimeOption("--until", "-U", "Up to then");
+
+    public Option<string?> Boot { get; } = new("--boot", "-b") { Description = "Only this boot: the beginning of its id, 0 for the newest, -1 for the one before", HelpName = "ID|-1" };
+
+    public Option<bool> Follow { get; } = new("--follow", "-f") { Description = "Go on as records arrive, also after a reboot" };
+
+    public Option<ListenSpec[]> Listen { get; } = new("--listen")
+    {
+        Description = $"Where to listen, instead of the configured places: {ListenSpec.Forms}",
+        HelpName = "SPEC",
+        AllowMultipleArgumentsPerToken = true,
+        CustomParser = ParseSpecs,
+    };
+
+    public Argument<string> Guest { get; } = new("NAME") { Description = "A guest, as guests shows it", Validators = { RefuseOption } };
+
+    public Argument<string?> OptionalGuest { get; } =
+        new("NAME") { Description = "One guest, in detail", Arity = ArgumentArity.ZeroOrOne, Validators = { RefuseOption } };
+
+    /// <exception cref="CommandFailure">Options that do not go together.</exception>
+    public KmsgRequest KmsgOf(ParseResult parsed)
+    {
+        KmsgRequest request = new(parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Follow), parsed.GetValue(Json));
+        return request is { Follow: true, Selection.Until: not null }
+            ? throw new CommandFailure(ExitCode.Usage, "-f has no end, so it takes no --until; leave one of them out")
+            : request;
+    }
+
+    public LossesRequest LossesOf(ParseResult parsed) => new(parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Json));
+
+    private Selection SelectionOf(ParseResult parsed) => new(parsed.GetValue(Since), parsed.GetValue(Until), parsed.GetValue(Boot));
+
+    /// <summary>The configuration with what the command line says over it.</summary>
+    /// <exception cref="CommandFailure">The configuration has faults: all of them, one a line.</exception>
+    public CollectorOptions OptionsOf(ParseResult parsed)
+    {
+        CollectorOptions options = OptionsReader.Read(parsed.GetValue(Config), Environment.GetEnvironmentVariables(), out IReadOnlyList<string> faults)
+            ?? throw new CommandFailure(ExitCode.BadConfiguration, string.Join('\n', faults));
+        ListenSpec[]? specs = parsed.GetValue(Listen);
+        return options with
+        {
+            StoreDirectory = Path.GetFullPath(parsed.GetRequiredValue(Store)),
+            Listen = specs is { Length: > 0 } ? options.Listen with { Specs = specs } : options.Listen,
+        };
+    }
+
+    /// <summary>Reading commands need no configuration, and must work beside a broken one; but a file that was named is looked at.</summary>
+    public CommandContext ContextOf(ParseResult parsed, TextWriter output, TextWriter error)
+    {
+        if (parsed.GetValue(Config) is not null)
+        {
+            OptionsOf(parsed);
+        }
+        return new CommandContext(Path.GetFullPath(parsed.GetRequiredValue(Store)), output, error, TimeProvider.System);
+    }
+
+    private static Option<TimePoint?> TimeOption(string name, string alias, string description) => new(name, alias)
+    {
+        Description = $"{description}: {TimePoint.Forms}",
+        HelpName = "TIME",
+        CustomParser = result =>
+        {
+            TimePoint? point = TimePoint.TryParse(result.Tokens[0].Value);
+            if (point is null)
+            {
+                result.AddError($"{name}: \"{result.Tokens[0].Value}\" is no time; write {TimePoint.Forms}");
+            }
+            return point;
+        },
+    };
+
+    /// <summary>The parser takes an option it does not know for the name of a guest.</summary>
+    private static void RefuseOption(ArgumentResult result)
+    {
+        string? unknown = result.Tokens.Select(t => t.Value).FirstOrDefault(v => v.StartsWith('-'));
+        if (unknown is not null)
+        {
+            result.AddError($"there is no option {unknown}");
+        }
+    }
+
+    private static ListenSpec[] ParseSpecs(ArgumentResult result)
+    {
+        List<ListenSpec> specs = [];
+        foreach (Token token in result.Tokens)
+        {
+            ListenSpec? spec = ListenSpec.TryParse(token.Value, out string fault);
+            if (spec is null)
+            {
+                result.AddError($"--listen {fault}");
+                return [];
+            }
+            specs.Add(spec);
+        }
+        return [.. specs];
+    }
+}
+
+/// <summary><c>--version</c>.</summary>
+internal sealed class PrintVersion(TextWriter output) : SynchronousCommandLineAction
+{
+    public override bool ClearsParseErrors => true;
+
+    public override int Invoke(ParseResult parseResult)
+    {
+        output.WriteLine(CommandLine.Version);
+        return ExitCode.Done;
+    }
+}

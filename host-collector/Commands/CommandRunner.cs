@@ -1,0 +1,48 @@
+using System.CommandLine;
+using VsockPair.Linux;
+using VsockPair.Text;
+
+namespace VsockPair.Commands;
+
+/// <summary>Runs one command line and turns whatever ends it into an exit code and a line for the person who typed it.</summary>
+internal static class CommandRunner
+{
+    public static async Task<int> RunAsync(RootCommand root, string[] args, TextWriter output, TextWriter error, CancellationToken stop)
+    {
+        try
+        {
+            ParseResult parsed = root.Parse(args, new ParserConfiguration { EnablePosixBundling = false, ResponseFileTokenReplacer = null });
+            if (parsed.Errors.Count > 0 && parsed.Action is not PrintVersion and not System.CommandLine.Help.HelpAction)
+            {
+                foreach (var fault in parsed.Errors)
+                {
+                    error.WriteLine($"vsockpair: {TerminalText.Escape(fault.Message)}");
+                }
+                error.WriteLine("vsockpair --help shows the commands, vsockpair COMMAND --help its options");
+                return ExitCode.Usage;
+            }
+            // No time-out: Microsoft.Extensions.Hosting takes SIGTERM for serve, and any other command simply ends.
+            InvocationConfiguration invocation = new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null, Output = output, Error = error };
+            int exitCode = await parsed.InvokeAsync(invocation, stop);
+            output.Flush();
+            return exitCode;
+        }
+        catch (CommandFailure e)
+        {
+            output.Flush();
+            // A fault of the configuration begins with its own place.
+            error.WriteLine(e.ExitCode == ExitCode.BadConfiguration ? e.Message : $"vsockpair: {e.Message}");
+            return e.ExitCode;
+        }
+        catch (LinuxException e) when (e.Errno == Errno.EPIPE)
+        {
+            // Who reads our output has seen enough.
+            return ExitCode.Done;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            error.WriteLine($"vsockpair: {TerminalText.Escape(e.Message)}");
+            return ExitCode.Failed;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using VsockPair.Storage;
+using VsockPair.Text;
+
+namespace VsockPair.Commands;
+
+/// <summary>Where records go that were chosen, for one boot after the other.</summary>
+internal interface IKmsgPrinter
+{
+    void Boot(StoredBoot boot, BootClock? clock);
+
+    void Record(in KmsgEntry record);
+
+    /// <param name="removed">Of the sequence numbers from <paramref name="first"/> to <paramref name="last"/>, those that were stored and that retention removed.</param>
+    void Gap(ulong first, ulong last, ulong removed);
+
+    void Damaged(long bytes);
+}
+
+/// <summary>As dmesg shows it. A line that begins with a bracket is a record's first line: further lines of a text are indented, so a guest cannot fake one.</summary>
+internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots) : IKmsgPrinter
+{
+    private readonly StringBuilder _line = new();
+    private byte[] _text = [];
+
+    public void Boot(StoredBoot boot, BootClock? clock)
+    {
+        if (namesBoots)
+        {
+            string kernel = boot.Record is { } record ? $", kernel {TerminalText.Escape(record.Kernel)}" : "";
+            output.WriteLine($"-- boot {boot.Name}{kernel}, first seen {RfcTimeConverter.Text(boot.Started)} --");
+        }
+    }
+
+    public void Record(in KmsgEntry record)
+    {
+        _line.Clear();
+        _line.Append(CultureInfo.InvariantCulture, $"[{record.Microseconds / 1_000_000,5}.{record.Microseconds % 1_000_000:D6}] ");
+        int indent = _line.Length;
+        if (_text.Length < record.Text.Length)
+        {
+            _text = new byte[record.Text.Length];
+        }
+        ReadOnlySpan<byte> text = _text.AsSpan(0, KmsgEntry.Unescape(record.Text, _text)).TrimEnd((byte)'\n');
+        int end;
+        while ((end = text.IndexOf((byte)'\n')) >= 0)
+        {
+            TerminalText.Append(_line, text[..end]);
+            _line.Append('\n').Append(' ', indent);
+            text = text[(end + 1)..];
+        }
+        TerminalText.Append(_line, text);
+        output.Write(_line.Append('\n'));
+    }
+
+    public void Gap(ulong first, ulong last, ulong removed)
+    {
+        ulong lost = last - first + 1 - removed;
+        if (removed > 0)
+        {
+            output.WriteLine($"-- {Units.Count((long)removed)} records removed by retention --");
+        }
+        if (lost > 0)
+        {
+            output.WriteLine($"-- {lost.ToString("N0", CultureInfo.InvariantCulture)} records lost --");
+        }
+    }
+
+    public void Damaged(long bytes) => output.WriteLine($"-- {bytes} bytes that are no record --");
+}
+
+/// <summary>One object a line. <c>raw</c> is the text as the kernel escaped it, <c>text</c> what it meant, with U+FFFD for bytes that are no UTF-8.</summary>
+internal sealed class KmsgJsonPrinter(TextWriter output) : IKmsgPrinter
+{
+    private readonly ArrayBufferWriter<byte> _line = new();
+    private StoredBoot? _boot;
+    private BootClock? _clock;
+
+    public void Boot(StoredBoot boot, BootClock? clock)
+    {
+        _boot = boot;
+        _clock = clock;
+    }
+
+    public void Record(in KmsgEntry record)
+    {
+        byte[] text = new byte[record.Text.Length];
+        int length = KmsgEntry.Unescape(record.Text, text);
+        using Utf8JsonWriter json = Begin();
+        json.WriteNumber("sequence", record.Sequence);
+        json.WriteNumber("microseconds", record.Microseconds);
+        if (_clock is null)
+        {
+            json.WriteNull("time");
+        }
+        else
+        {
+            json.WriteString("time", RfcTimeConverter.Text(_clock.HostAtLocal(record.Nanoseconds)));
+        }
+        json.WriteNumber("level", record.Priority & 7);
+        json.WriteNumber("facility", record.Priority >> 3);
+        json.WriteString("flags", Encoding.UTF8.GetString(record.Flags));
+        json.WriteString("text", Encoding.UTF8.GetString(text.AsSpan(0, length)));
+        json.WriteString("raw", Encoding.UTF8.GetString(record.Text));
+        WriteFields(json, record.Fields);
+        End(json);
+    }
+
+    public void Gap(ulong first, ulong last, ulong removed)
+    {
+        using Utf8JsonWriter json = Begin();
+        json.WriteStartObject("gap");
+        json.WriteNumber("first", first);
+        json.WriteNumber("last", last);
+        json.WriteNumber("removed", removed);
+        json.WriteNumber("lost", last - first + 1 - removed);
+        json.WriteEndObject();
+        End(json);
+    }
+
+    public void Damaged(long bytes)
+    {
+        using Utf8JsonWriter json = Begin();
+        json.WriteNumber("damaged_bytes", bytes);
+        End(json);
+    }
+
+    /// <summary>A field may come twice, as SUBSYSTEM does in no kernel but could from a hostile one: the first one counts.</summary>
+    private static void WriteFields(Utf8JsonWriter json, ReadOnlySpan<byte> fields)
+    {
+        if (fields.IsEmpty)
+        {
+            return;
+        }
+        HashSet<string> seen = new(StringComparer.Ordinal);
+        json.WriteStartObject("fields");
+        foreach (Range range in fields.Split((byte)'\n'))
+        {
+            ReadOnlySpan<byte> line = fields[range];
+            int equals = line.IndexOf((byte)'=');
+            if (equals > 1 && seen.Add(Encoding.UTF8.GetString(line[1..equals])))
+            {
+                json.WriteString(Encoding.UTF8.GetString(line[1..equals]), Encoding.UTF8.GetString(line[(equals + 1)..]));
+            }
+        }
+        json.WriteEndObject();
+    }
+
+    private Utf8JsonWriter Begin()
+    {
+        _line.ResetWrittenCount();
+        Utf8JsonWriter json = new(_line);
+        json.WriteStartObject();
+        json.WriteString("boot", _boot?.Name);
+        return json;
+    }
+
+    private void End(Utf8JsonWriter json)
+    {
+        json.WriteEndObject();
+        json.Flush();
+        output.WriteLine(Encoding.UTF8.GetString(_line.WrittenSpan));
+    }
+}

@@ -1,0 +1,45 @@
+using System.Globalization;
+using VsockPair.Storage;
+
+namespace VsockPair.Commands;
+
+/// <summary>One boot's folder: its name is the boot id, with <c>.N</c> for a later life.</summary>
+internal sealed record StoredBoot(string Folder, string Name, BootRecord? Record, DateTimeOffset Started)
+{
+    /// <summary>Null for a folder that is none of the store's.</summary>
+    public static StoredBoot? TryOpen(string folder)
+    {
+        string name = Path.GetFileName(folder);
+        int dot = name.IndexOf('.', StringComparison.Ordinal);
+        if (!Guid.TryParseExact(dot < 0 ? name : name[..dot], "D", out _)
+            || (dot >= 0 && !int.TryParse(name.AsSpan(dot + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _)))
+        {
+            return null;
+        }
+        BootRecord? record = JsonLines.ReadFile(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
+        // Without its record a boot still has a place in time: when its folder was last added to.
+        return new StoredBoot(folder, name, record, record?.Started ?? new DateTimeOffset(Directory.GetLastWriteTimeUtc(folder), TimeSpan.Zero));
+    }
+
+    /// <summary>Sequence of the first record of each kernel log file, in order; read from names alone.</summary>
+    public ulong[] KmsgFiles()
+    {
+        string folder = StorePaths.Kmsg(Folder);
+        if (!Directory.Exists(folder))
+        {
+            return [];
+        }
+        List<ulong> sequences = [];
+        foreach (string path in Directory.EnumerateFiles(folder))
+        {
+            if (StorePaths.TryParseKmsgName(Path.GetFileName(path.AsSpan()), out ulong first))
+            {
+                sequences.Add(first);
+            }
+        }
+        sequences.Sort();
+        return [.. sequences];
+    }
+
+    public string KmsgPath(ulong first) => Path.Combine(StorePaths.Kmsg(Folder), StorePaths.KmsgName(first));
+}

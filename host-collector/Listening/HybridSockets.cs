@@ -1,0 +1,178 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using VsockPair.Linux;
+using VsockPair.Options;
+using VsockPair.Sessions;
+
+namespace VsockPair.Listening;
+
+/// <summary>
+/// The sockets beside the VMMs' own ones: bound when the VM's folder is there, looked for once a second, removed when it goes and when the collector stops.
+/// A socket file that a dead collector left is replaced; one on which somebody listens is left alone.
+/// </summary>
+internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop accept, FaultSignal faults, ILogger<HybridSockets> log) : BackgroundService
+{
+    private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
+
+    private readonly Dictionary<string, Listener> _bound = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _failed = new(StringComparer.Ordinal);
+
+    /// <summary>Binds what is there now.</summary>
+    /// <exception cref="LinuxException">A socket whose folder is there cannot be bound.</exception>
+    public override Task StartAsync(CancellationToken cancellationToken)
+    {
+        foreach ((string path, string name) in FindSockets())
+        {
+            Bind(path, name);
+        }
+        return base.StartAsync(cancellationToken);
+    }
+
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken).ConfigureAwait(false);
+        foreach (string path in _bound.Keys)
+        {
+            RemoveFile(path);
+        }
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using PeriodicTimer timer = new(LookAgain);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false))
+            {
+                Look();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The collector stops.
+        }
+        catch (Exception e)
+        {
+            faults.Report("hybrid sockets", e);
+        }
+    }
+
+    private void Look()
+    {
+        Dictionary<string, string> wanted = FindSockets().ToDictionary(s => s.Path, s => s.Name, StringComparer.Ordinal);
+        foreach ((string path, Listener listener) in _bound.Where(b => !wanted.ContainsKey(b.Key) || !File.Exists(b.Key)).ToList())
+        {
+            _bound.Remove(path);
+            accept.Remove(listener);
+            RemoveFile(path);
+            log.ListenerRemoved(listener.Text);
+        }
+        foreach ((string path, string name) in wanted.Where(w => !_bound.ContainsKey(w.Key)))
+        {
+            try
+            {
+                Bind(path, name);
+                _failed.Remove(path);
+            }
+            catch (IOException e)
+            {
+                if (_failed.Add(path))
+                {
+                    log.BindFailed(e.Message);
+                }
+            }
+        }
+    }
+
+    private void Bind(string path, string name)
+    {
+        if (File.Exists(path))
+        {
+            RemoveStale(path);
+        }
+        Fd fd = StreamSocket.ListenUnix(path);
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite);
+        Listener listener = new(fd, $"hybrid:{path} ({name})", new GuestIdentity(name, "socket", Socket: path[..^ListenSpec.HybridSuffix.Length]));
+        _bound.Add(path, listener);
+        accept.Add(listener);
+        log.Listening(listener.Text);
+    }
+
+    private static void RemoveFile(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // It went with its folder.
+        }
+    }
+
+    private static void RemoveStale(string path)
+    {
+        try
+        {
+            StreamSocket.ConnectUnix(path).Dispose();
+        }
+        catch (LinuxException e) when (e.Errno == Errno.ECONNREFUSED)
+        {
+            File.Delete(path);
+            return;
+        }
+        throw new LinuxException("bind", Errno.EADDRINUSE, path);
+    }
+
+    /// <summary>Sockets whose folder is there, with their guests' names.</summary>
+    private IEnumerable<(string Path, string Name)> FindSockets()
+    {
+        HashSet<string> seen = new(StringComparer.Ordinal);
+        foreach ((string vmm, string name) in specs.SelectMany(Find))
+        {
+            string path = vmm + ListenSpec.HybridSuffix;
+            if (Directory.Exists(Path.GetDirectoryName(path)) && seen.Add(path))
+            {
+                yield return (path, name);
+            }
+        }
+    }
+
+    private static IEnumerable<(string Path, string Name)> Find(ListenSpec spec)
+    {
+        switch (spec)
+        {
+            case HybridListen listen:
+                yield return (listen.Path, listen.Name);
+                break;
+            case HybridTemplate template:
+                foreach (string name in FindNames(template).Where(name => GuestName.IsValid(name)))
+                {
+                    yield return (template.PathOf(name), name);
+                }
+                break;
+        }
+    }
+
+    /// <summary>Names for which the part of the path that holds the name is there.</summary>
+    private static IEnumerable<string> FindNames(HybridTemplate template)
+    {
+        int slash = template.Before.LastIndexOf('/');
+        string folder = template.Before[..(slash + 1)];
+        string prefix = template.Before[(slash + 1)..];
+        string suffix = template.After.Split('/')[0];
+        if (!Directory.Exists(folder))
+        {
+            yield break;
+        }
+        foreach (string entry in Directory.EnumerateFileSystemEntries(folder))
+        {
+            string part = Path.GetFileName(entry);
+            if (part.Length > prefix.Length + suffix.Length && part.StartsWith(prefix, StringComparison.Ordinal) && part.EndsWith(suffix, StringComparison.Ordinal)
+                && !part.EndsWith(ListenSpec.HybridSuffix, StringComparison.Ordinal))
+            {
+                yield return part[prefix.Length..^suffix.Length];
+            }
+        }
+    }
+}

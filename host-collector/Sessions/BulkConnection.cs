@@ -1,0 +1,64 @@
+using VsockPair.Storage;
+
+namespace VsockPair.Sessions;
+
+/// <summary>One live bulk stream. Its loop thread alone touches all but <see cref="Ended"/>.</summary>
+internal sealed class BulkConnection(PeerConnection connection, GuestSession session, VcpuStream stream, int subBufferBytes, BulkLoop loop)
+{
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private byte[] _carry = [];
+    private int _carried;
+
+    public PeerConnection Connection { get; } = connection;
+
+    public GuestSession Session { get; } = session;
+
+    public VcpuStream Stream { get; } = stream;
+
+    public int SubBufferBytes { get; } = subBufferBytes;
+
+    public int FdValue => Connection.Fd.Value;
+
+    /// <summary>Taken out of epoll until there is budget, or room on the disk.</summary>
+    public bool Paused { get; set; }
+
+    /// <summary>What is carried holds whole records that the disk did not take.</summary>
+    public bool HasUnstored { get; set; }
+
+    /// <summary>Milliseconds of <see cref="Environment.TickCount64"/> at which draining is given up; null while the stream is wanted.</summary>
+    public long? DrainDeadline { get; set; }
+
+    public long AnomaliesSeen { get; set; }
+
+    /// <summary>Read to its end or given up, closed, and everything of it stored.</summary>
+    public Task Ended => _ended.Task;
+
+    public void MarkEnded() => _ended.TrySetResult();
+
+    /// <summary>Reads on until the peer's end of stream, 2 s at most, whatever the budget. From any thread.</summary>
+    public Task DrainAsync()
+    {
+        loop.Drain(this);
+        return Ended;
+    }
+
+    /// <summary>Puts what the last read left over in front of the next one.</summary>
+    public int TakeCarried(Span<byte> buffer)
+    {
+        _carry.AsSpan(0, _carried).CopyTo(buffer);
+        int bytes = _carried;
+        _carried = 0;
+        return bytes;
+    }
+
+    /// <summary>Less than one record, or, while the disk is full, at most one read.</summary>
+    public void Carry(ReadOnlySpan<byte> rest)
+    {
+        if (rest.Length > _carry.Length)
+        {
+            _carry = GC.AllocateUninitializedArray<byte>(Math.Max(rest.Length, SubBufferBytes));
+        }
+        rest.CopyTo(_carry);
+        _carried = rest.Length;
+    }
+}

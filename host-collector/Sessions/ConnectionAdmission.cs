@@ -1,0 +1,180 @@
+using System.Globalization;
+using System.Numerics;
+using Microsoft.Extensions.Logging;
+using VsockPair.Linux;
+using VsockPair.Protocol;
+using VsockPair.Storage;
+
+namespace VsockPair.Sessions;
+
+/// <summary>What happens to a connection once its Hello is there: refused, or taken into a session and served to its end. One task per connection.</summary>
+internal sealed class ConnectionAdmission(
+    CollectorStore store, SessionRegistry registry, BulkLoops loops, SessionTimes times, FaultSignal faults, ILogger<ConnectionAdmission> log)
+{
+    /// <summary>Takes the connection over.</summary>
+    public void Begin(PeerConnection connection, byte[] hello) => Task.Run(async () =>
+    {
+        try
+        {
+            await AdmitAsync(connection, hello).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            log.StoreNotWritable(connection.Guest.Name, e.Message);
+            connection.Refuse(RefusalReason.StoreNotWritable, "the store cannot be written");
+        }
+        catch (Exception e)
+        {
+            connection.Dispose();
+            faults.Report($"connection of {connection.Guest.Name}", e);
+        }
+    });
+
+    private Task AdmitAsync(PeerConnection connection, ReadOnlyMemory<byte> body)
+    {
+        bool read = Frame.TryDecode(body.Span, out Hello hello);
+        bool isHello = Frame.TryReadType(body.Span, out MessageType type) && type == MessageType.Hello;
+        if (isHello && hello.NewestVersion > 0 && (hello.OldestVersion > Wire.NewestVersion || hello.NewestVersion < Wire.OldestVersion))
+        {
+            return Refuse(connection, Violation.VersionNotSpoken, RefusalReason.VersionNotSpoken,
+                string.Create(CultureInfo.InvariantCulture, $"this collector speaks {Wire.OldestVersion} to {Wire.NewestVersion}"));
+        }
+        if (!read || hello.OldestVersion > hello.NewestVersion || hello.NewestVersion < Wire.OldestVersion)
+        {
+            return Refuse(connection, Violation.BadHello, RefusalReason.BadHello, "no valid Hello");
+        }
+        if (registry.IsStopping)
+        {
+            connection.Refuse(RefusalReason.Stopping, "the collector stops");
+            return Task.CompletedTask;
+        }
+        if (hello.Kind == ConnectionKind.Control)
+        {
+            return AdmitControlAsync(connection, hello);
+        }
+        GuestSession? session = registry.Find(hello.Token, connection.Guest, hello.BootId);
+        if (session is null)
+        {
+            return Refuse(connection, Violation.UnknownToken, RefusalReason.NoSuchSession, "no such session");
+        }
+        session.Confirm();
+        return hello.Kind switch
+        {
+            ConnectionKind.Bulk => AdmitBulkAsync(connection, session, hello),
+            ConnectionKind.Kmsg => new KmsgConnection(session).RunAsync(connection, Answer(session, hello)),
+            _ => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes),
+        };
+    }
+
+    private async Task AdmitControlAsync(PeerConnection connection, Hello hello)
+    {
+        Guest guest = connection.Guest;
+        if (connection.IsVsock && connection.Peer.Port > StreamSocket.LastPrivilegedPort)
+        {
+            await Refuse(connection, Violation.PortNotPrivileged, RefusalReason.PortNotPrivileged, "the control connection comes from a port below 1024").ConfigureAwait(false);
+            return;
+        }
+        Guid id = Guid.NewGuid();
+        BootStore boot = guest.Store.BeginSession(hello.BootId, hello.Control, id);
+        SaveGuest(guest, hello.Control);
+        foreach (GuestSession other in guest.Sessions)
+        {
+            // Another life of the same boot may run beside this one; another boot of the same guest cannot.
+            if (other.Boot == boot || other.Boot.Record.BootId != hello.BootId)
+            {
+                await other.EndAsync(other.Boot == boot ? EndReasons.Closed : EndReasons.Superseded).ConfigureAwait(false);
+            }
+        }
+        foreach (BootStore old in guest.Store.Boots.Where(b => b.Record.BootId != hello.BootId && b.Record.Ended is null))
+        {
+            old.Change(r => r with { Ended = store.Now, EndReason = EndReasons.Superseded });
+        }
+        FrameConnection control = new(connection);
+        GuestSession session = new(guest, boot, id, Math.Clamp(hello.Control.PossibleCpus, 1, registry.MaxCpus), control, store, registry, times, log);
+        guest.Add(session);
+        registry.Add(session);
+        session.Send(Answer(session, hello));
+        log.SessionBegun(guest.Name, guest.Identity.IdentifiedBy, boot.Name, hello.Control.KernelRelease, session.Vcpus);
+        string reason = await session.RunAsync().ConfigureAwait(false);
+        await session.EndAsync(registry.IsStopping ? EndReasons.Stopped : reason).ConfigureAwait(false);
+    }
+
+    private async Task AdmitBulkAsync(PeerConnection connection, GuestSession session, Hello hello)
+    {
+        BulkHello bulk = hello.Bulk;
+        if (bulk.Cpu >= registry.MaxCpus)
+        {
+            await Refuse(connection, Violation.CpuOutOfRange, RefusalReason.CpuOutOfRange, "cpu number above the limit").ConfigureAwait(false);
+            return;
+        }
+        if (!BitOperations.IsPow2(bulk.SubBufferBytes) || bulk.SubBufferBytes is < Wire.MinSubBufferBytes or > Wire.MaxSubBufferBytes)
+        {
+            await Refuse(connection, Violation.BadSubBufferSize, RefusalReason.SubBufferSize, "sub-buffers have 4096 to 524288 bytes, a power of two").ConfigureAwait(false);
+            return;
+        }
+        VcpuStream stream = session.Boot.Stream(bulk.Cpu);
+        BulkSlot slot = session.Guest.Bulk(stream);
+        await slot.Admission.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (slot.Current is BulkConnection older)
+            {
+                await older.DrainAsync().ConfigureAwait(false);
+                slot.Current = null;
+            }
+            RingRecord? ring = stream.Ring;
+            if (ring?.Generation == bulk.Generation && ring.SubBufferBytes != bulk.SubBufferBytes)
+            {
+                await Refuse(connection, Violation.BadSubBufferSize, RefusalReason.SubBufferSize, "this ring had sub-buffers of another size").ConfigureAwait(false);
+                return;
+            }
+            if (!stream.Settle(bulk))
+            {
+                session.Guest.Report(Violation.CountersDoNotAddUp, stream.Name);
+            }
+            // The generation must be on record before any of its records is.
+            session.Boot.Save();
+            BulkLoop loop = loops.Choose();
+            BulkConnection admitted = new(connection, session, stream, bulk.SubBufferBytes, loop);
+            if (!session.TryAdopt(admitted))
+            {
+                connection.Refuse(RefusalReason.NoSuchSession, "the session has ended");
+                return;
+            }
+            slot.Current = admitted;
+            // A Welcome that the peer does not take shows in the loop as the end of the stream.
+            connection.TrySend(Answer(session, hello));
+            loop.Add(admitted);
+        }
+        finally
+        {
+            slot.Admission.Release();
+        }
+    }
+
+    private Welcome Answer(GuestSession session, in Hello hello) => new(
+        Math.Min(hello.NewestVersion, Wire.NewestVersion),
+        session.Id,
+        session.Token,
+        hello.Kind == ConnectionKind.Kmsg ? session.Boot.Kmsg().NextSequence : 0,
+        registry.MaxCpus);
+
+    private void SaveGuest(Guest guest, ControlHello claims) => guest.Store.SaveRecord(old => new GuestRecord
+    {
+        Name = guest.Name,
+        IdentifiedBy = guest.Identity.IdentifiedBy,
+        Cid = guest.Identity.Cid,
+        Socket = guest.Identity.Socket,
+        ClaimedNodeName = claims.NodeName,
+        ClaimedNotes = claims.Notes,
+        FirstSeen = old?.FirstSeen ?? store.Now,
+        LastSeen = store.Now,
+    });
+
+    private static Task Refuse(PeerConnection connection, Violation violation, RefusalReason reason, string text)
+    {
+        connection.Guest.Report(violation, "handshake");
+        connection.Refuse(reason, text);
+        return Task.CompletedTask;
+    }
+}

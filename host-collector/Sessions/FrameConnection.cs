@@ -1,0 +1,131 @@
+using System.Net.Sockets;
+using VsockPair.Protocol;
+
+namespace VsockPair.Sessions;
+
+/// <summary>
+/// A control or kmsg connection after its Welcome: frames in, frames out. One task receives; any thread sends. What the peer does not read is bounded.
+/// </summary>
+internal sealed class FrameConnection : IDisposable
+{
+    private const int MaxUnsentBytes = 64 << 10;
+
+    private readonly Lock _gate = new();
+    private readonly PeerConnection _peer;
+    private readonly Socket _socket;
+    private readonly FrameBuffer _received = new() { FrameLimit = Wire.MaxFrameBytes };
+    private List<byte[]> _unsent = [];
+    private int _unsentBytes;
+    private bool _sending;
+    private bool _disposed;
+    private long _partialSince;
+
+    public FrameConnection(PeerConnection peer)
+    {
+        _peer = peer;
+        _socket = peer.ToSocket();
+    }
+
+    /// <summary>Part of a frame has been waiting for its rest for longer than <paramref name="limit"/>.</summary>
+    public bool IsStalled(TimeSpan limit) =>
+        Volatile.Read(ref _partialSince) is long since and > 0 && Environment.TickCount64 - since > limit.TotalMilliseconds;
+
+    /// <param name="body">Valid until <see cref="ReceiveAsync"/>.</param>
+    public FrameState TryTake(out ReadOnlySpan<byte> body) => _received.TryTake(out body);
+
+    /// <returns>False at the end of the stream, however it came.</returns>
+    public async ValueTask<bool> ReceiveAsync()
+    {
+        Memory<byte> free = _received.Free;
+        if (free.Length == Wire.MaxFrameBytes)
+        {
+            Volatile.Write(ref _partialSince, 0);
+        }
+        else if (_partialSince == 0)
+        {
+            Volatile.Write(ref _partialSince, Environment.TickCount64);
+        }
+        try
+        {
+            int bytes = await _socket.ReceiveAsync(free, SocketFlags.None).ConfigureAwait(false);
+            _received.Received(bytes);
+            return bytes > 0;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // Reset by the peer, or closed by another thread of ours: both are the end.
+            return false;
+        }
+    }
+
+    /// <summary>Queues a frame.</summary>
+    /// <returns>False when the peer has left too much unread: the connection is of no more use.</returns>
+    public bool TrySend<T>(in T message) where T : struct, IMessage<T>
+    {
+        Span<byte> frame = stackalloc byte[2048];
+        byte[] bytes = frame[..Frame.Encode(message, frame)].ToArray();
+        lock (_gate)
+        {
+            if (_disposed)
+            {
+                return true;
+            }
+            if (_unsentBytes + bytes.Length > MaxUnsentBytes)
+            {
+                return false;
+            }
+            _unsent.Add(bytes);
+            _unsentBytes += bytes.Length;
+            if (!_sending)
+            {
+                _sending = true;
+                _ = SendQueuedAsync();
+            }
+            return true;
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _disposed = true;
+        }
+        _peer.Dispose();
+    }
+
+    private async Task SendQueuedAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                List<byte[]> batch;
+                lock (_gate)
+                {
+                    if (_unsent.Count == 0)
+                    {
+                        _sending = false;
+                        return;
+                    }
+                    (batch, _unsent) = (_unsent, []);
+                }
+                foreach (byte[] frame in batch)
+                {
+                    for (int sent = 0; sent < frame.Length;)
+                    {
+                        sent += await _socket.SendAsync(frame.AsMemory(sent), SocketFlags.None).ConfigureAwait(false);
+                    }
+                    lock (_gate)
+                    {
+                        _unsentBytes -= frame.Length;
+                    }
+                }
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The receiving side of this connection sees the same end and deals with it; _sending stays set, so nothing more is tried.
+        }
+    }
+}

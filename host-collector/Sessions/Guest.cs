@@ -1,0 +1,126 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using VsockPair.Listening;
+using VsockPair.Options;
+using VsockPair.Storage;
+
+namespace VsockPair.Sessions;
+
+/// <summary>What the running collector knows of one guest: its budget, its slots, its violations and its sessions. Any thread.</summary>
+internal sealed class Guest
+{
+    private const int LogLinesPerSecond = 10;
+
+    private readonly Lock _gate = new();
+    private readonly ILogger _log;
+    private readonly TimeProvider _time;
+    private readonly int _maxCpus;
+    private readonly long[] _violations = new long[Enum.GetValues<Violation>().Length];
+    private readonly ConcurrentDictionary<VcpuStream, BulkSlot> _bulk = new();
+    private readonly List<GuestSession> _sessions = [];
+    private int _connections;
+    private long _logSecond;
+    private int _logLines;
+
+    public Guest(GuestIdentity identity, GuestStore store, LimitOptions limits, TimeProvider time, ILogger log)
+    {
+        Identity = identity;
+        Store = store;
+        _maxCpus = limits.MaxCpus;
+        _time = time;
+        _log = log;
+        Budget = new TokenBucket(limits.GuestRate, time);
+        KmsgBudget = new TokenBucket(limits.GuestRate, time);
+    }
+
+    /// <summary>As of the newest connection.</summary>
+    public GuestIdentity Identity { get; set; }
+
+    public string Name => Store.Name;
+
+    public GuestStore Store { get; }
+
+    public TokenBucket Budget { get; }
+
+    /// <summary>Of its own: a flood of trace must not hold up the kernel log.</summary>
+    public TokenBucket KmsgBudget { get; }
+
+    public int Connections => Volatile.Read(ref _connections);
+
+    public IReadOnlyList<GuestSession> Sessions
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _sessions];
+            }
+        }
+    }
+
+    public IReadOnlyDictionary<string, long> Violations =>
+        Enum.GetValues<Violation>().Where(kind => Volatile.Read(ref _violations[(int)kind]) > 0)
+            .ToDictionary(kind => kind.ToString(), kind => Volatile.Read(ref _violations[(int)kind]));
+
+    public long TotalViolations => _violations.Sum();
+
+    /// <summary>Twice what a guest with its vCPUs needs, since the old connections of an agent that comes back may linger.</summary>
+    public bool TryTakeSlot()
+    {
+        lock (_gate)
+        {
+            int vcpus = _sessions.Count == 0 ? 1 : _sessions.Max(s => s.Vcpus);
+            if (_connections >= 2 * (Math.Min(vcpus, _maxCpus) + 3))
+            {
+                return false;
+            }
+            _connections++;
+            return true;
+        }
+    }
+
+    public void ReturnSlot() => Interlocked.Decrement(ref _connections);
+
+    public void Add(GuestSession session)
+    {
+        lock (_gate)
+        {
+            _sessions.Add(session);
+        }
+    }
+
+    public void Remove(GuestSession session)
+    {
+        lock (_gate)
+        {
+            _sessions.Remove(session);
+        }
+    }
+
+    public BulkSlot Bulk(VcpuStream stream) => _bulk.GetOrAdd(stream, _ => new BulkSlot());
+
+    /// <summary>Counts it, and logs it unless this guest has had its lines for this second.</summary>
+    public void Report(Violation violation, string where)
+    {
+        Interlocked.Increment(ref _violations[(int)violation]);
+        long second = _time.GetUtcNow().ToUnixTimeSeconds();
+        lock (_gate)
+        {
+            if (second != _logSecond)
+            {
+                int dropped = _logLines - LogLinesPerSecond;
+                if (dropped > 0)
+                {
+                    _log.ViolationsNotLogged(Name, dropped);
+                }
+                _logSecond = second;
+                _logLines = 0;
+            }
+            if (++_logLines > LogLinesPerSecond)
+            {
+                return;
+            }
+        }
+        _log.ViolationSeen(Name, violation, where);
+    }
+}

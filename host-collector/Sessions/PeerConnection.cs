@@ -1,0 +1,59 @@
+using System.Net.Sockets;
+using VsockPair.Linux;
+using VsockPair.Protocol;
+
+namespace VsockPair.Sessions;
+
+/// <summary>An accepted descriptor and the slot that it takes of its guest's. Disposing closes the one and returns the other.</summary>
+internal sealed unsafe class PeerConnection(Fd fd, Guest guest, VsockAddress peer, GlobalSlots slots) : IDisposable
+{
+    private int _disposed;
+    private Socket? _socket;
+
+    public Fd Fd { get; } = fd;
+
+    public Guest Guest { get; } = guest;
+
+    /// <summary>Zero on AF_UNIX.</summary>
+    public VsockAddress Peer { get; } = peer;
+
+    public bool IsVsock => Peer != default;
+
+    /// <summary>Sends a small frame on a connection with an empty send queue.</summary>
+    /// <returns>False when the connection does not take it: it is of no more use.</returns>
+    public bool TrySend<T>(in T message) where T : struct, IMessage<T>
+    {
+        Span<byte> frame = stackalloc byte[2048];
+        int bytes = Frame.Encode(message, frame);
+        fixed (byte* p = frame)
+        {
+            return Sys.Send(Fd.Value, p, bytes, Constants.MSG_DONTWAIT) == bytes;
+        }
+    }
+
+    /// <summary>Hands the descriptor to a socket for ReceiveAsync and SendAsync, which work on AF_VSOCK too (NetworkStream does not).</summary>
+    public Socket ToSocket()
+    {
+        _socket = new Socket(new SafeSocketHandle(Fd.Value, ownsHandle: true));
+        Fd.SetHandleAsInvalid();
+        return _socket;
+    }
+
+    /// <summary>Says why, if the peer takes it, and closes.</summary>
+    public void Refuse(RefusalReason reason, string text)
+    {
+        TrySend(new Refusal(reason, text));
+        Dispose();
+    }
+
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            _socket?.Dispose();
+            Fd.Dispose();
+            Guest.ReturnSlot();
+            slots.Return();
+        }
+    }
+}

@@ -1,0 +1,28 @@
+using VsockPair.Protocol;
+
+namespace VsockPair.Sessions;
+
+/// <summary>Time limits of a session; tests make them shorter.</summary>
+internal sealed record SessionTimes
+{
+    public TimeSpan Handshake { get; init; } = Wire.HandshakeTimeout;
+
+    public TimeSpan Heartbeat { get; init; } = Wire.HeartbeatInterval;
+
+    public TimeSpan DeadAfter { get; init; } = Wire.DeadAfter;
+
+    public TimeSpan ClockBurst { get; init; } = Wire.ReportInterval;
+
+    /// <summary>How long a collector that stops waits for its agents to end their streams.</summary>
+    public TimeSpan StopWait { get; init; } = TimeSpan.FromSeconds(3);
+}
+
+/// <summary>Values of <c>end_reason</c>.</summary>
+internal static class EndReasons
+{
+    public const string Goodbye = "goodbye";
+    public const string Lost = "lost";
+    public const string Closed = "closed";
+    public const string Stopped = "stopped";
+    public const string Superseded = "superseded";
+}

@@ -1,0 +1,49 @@
+namespace VsockPair.Sessions;
+
+/// <summary>A budget of bytes per second with some seconds in hand. May be overdrawn by one read; nothing more is read until it is positive again. Any thread.</summary>
+internal sealed class TokenBucket
+{
+    /// <summary>What a ring can hold while its agent was away has to come in at once.</summary>
+    private const int BurstSeconds = 4;
+
+    private readonly Lock _gate = new();
+    private readonly TimeProvider _time;
+    private readonly double _perSecond;
+    private double _tokens;
+    private long _last;
+
+    public TokenBucket(long bytesPerSecond, TimeProvider time)
+    {
+        _time = time;
+        _perSecond = bytesPerSecond;
+        _tokens = (double)bytesPerSecond * BurstSeconds;
+        _last = time.GetTimestamp();
+    }
+
+    public bool HasRoom
+    {
+        get
+        {
+            lock (_gate)
+            {
+                Refill();
+                return _tokens > 0;
+            }
+        }
+    }
+
+    public void Take(long bytes)
+    {
+        lock (_gate)
+        {
+            _tokens -= bytes;
+        }
+    }
+
+    private void Refill()
+    {
+        long now = _time.GetTimestamp();
+        _tokens = Math.Min(_perSecond * BurstSeconds, _tokens + _time.GetElapsedTime(_last, now).TotalSeconds * _perSecond);
+        _last = now;
+    }
+}

@@ -1,0 +1,30 @@
+namespace VsockPair.Sessions;
+
+/// <summary>What a peer did that PROTOCOL.md §10 lists. Each kind is a counter of its guest and one wording in the log.</summary>
+internal enum Violation
+{
+    BadFrameLength,
+    BadFrame,
+    UnexpectedMessage,
+    BadHello,
+    VersionNotSpoken,
+    PortNotPrivileged,
+    UnknownToken,
+    CpuOutOfRange,
+    BadSubBufferSize,
+    TooManyConnections,
+    SilentHandshake,
+    StalledFrame,
+    NeverReads,
+    UnaskedPong,
+    BadFileOffer,
+    BadFileChunk,
+    FileHashMismatch,
+    BadKmsgRecord,
+    BadBulkRecord,
+    BadProbe,
+    CountersDoNotAddUp,
+
+    /// <summary>Events inside a valid sub-buffer that could not be walked: stored and counted, the connection goes on.</summary>
+    UnwalkableEvents,
+}

@@ -1,0 +1,220 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+
+namespace VsockPair.Storage;
+
+/// <summary>One folder under <c>boots/</c>: a life of a boot. Made when its first session begins or when its leftovers are tidied; lives as long as the collector. Any thread.</summary>
+internal sealed class BootStore : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly Lock _making = new();
+    private readonly GuestStore _guest;
+    private readonly StoreLimits _limits;
+    private readonly TimeProvider _time;
+    private readonly LossLedger _ledger;
+    private readonly ConcurrentDictionary<int, VcpuStream> _streams = new();
+    private KmsgStream? _kmsg;
+    private BootRecord _record;
+    private bool _dirty;
+    private int _openSeconds;
+
+    public BootStore(GuestStore guest, string folder, BootRecord record, bool isNew, StoreLimits limits, DiskReserve reserve, StorageWorker worker, TimeProvider time)
+    {
+        _guest = guest;
+        _limits = limits;
+        _time = time;
+        Folder = folder;
+        Name = Path.GetFileName(folder);
+        Worker = worker;
+        _record = record;
+        SessionAtStart = record.Session;
+        _dirty = isNew;
+        Directory.CreateDirectory(folder);
+        _ledger = new LossLedger(StorePaths.Losses(folder), reserve);
+    }
+
+    public string Folder { get; }
+
+    /// <summary>The boot id, with <c>.N</c> for a later life.</summary>
+    public string Name { get; }
+
+    public StorageWorker Worker { get; }
+
+    /// <summary>The session that this boot had when this collector first opened it.</summary>
+    public Guid SessionAtStart { get; }
+
+    public DateTimeOffset Now => _time.GetUtcNow();
+
+    public BootRecord Record => Volatile.Read(ref _record);
+
+    public TimeSpan LossLineInterval => _ledger.LineInterval;
+
+    public IEnumerable<VcpuStream> Streams => _streams.Values.OrderBy(s => s.Vcpu);
+
+    /// <summary>Null until it was used.</summary>
+    public KmsgStream? KmsgIfOpen => Volatile.Read(ref _kmsg);
+
+    /// <summary>May read what a dead collector left open: not for a loop thread.</summary>
+    public VcpuStream Stream(int vcpu)
+    {
+        if (_streams.TryGetValue(vcpu, out VcpuStream? stream))
+        {
+            return stream;
+        }
+        lock (_making)
+        {
+            // Not GetOrAdd with a factory: that may run twice, and the second run would close the first one's segment.
+            if (!_streams.TryGetValue(vcpu, out stream))
+            {
+                lock (_guest.FilesGate)
+                {
+                    stream = new VcpuStream(this, vcpu, _limits);
+                }
+                _streams[vcpu] = stream;
+            }
+            return stream;
+        }
+    }
+
+    /// <summary>As <see cref="Stream"/>.</summary>
+    public KmsgStream Kmsg()
+    {
+        lock (_making)
+        {
+            if (_kmsg is null)
+            {
+                lock (_guest.FilesGate)
+                {
+                    Volatile.Write(ref _kmsg, new KmsgStream(this, _limits));
+                }
+            }
+            return _kmsg!;
+        }
+    }
+
+    public VcpuStream? StreamIfOpen(int vcpu) => _streams.GetValueOrDefault(vcpu);
+
+    public void Change(Func<BootRecord, BootRecord> change)
+    {
+        lock (_gate)
+        {
+            Volatile.Write(ref _record, change(_record));
+            _dirty = true;
+        }
+    }
+
+    public void SetRing(string stream, RingRecord ring) =>
+        Change(r => r with { Rings = new Dictionary<string, RingRecord>(r.Rings) { [stream] = ring } });
+
+    /// <exception cref="IOException">The disk does not take it; the change stays for the next time.</exception>
+    public void Save()
+    {
+        lock (_gate)
+        {
+            if (_dirty)
+            {
+                DurableFile.Replace(StorePaths.BootRecord(Folder), _record, StoreJson.Default.BootRecord);
+                _dirty = false;
+            }
+        }
+    }
+
+    /// <summary>A line that the disk does not take is left out: the next burst brings another.</summary>
+    public void AppendClock(ClockSample sample)
+    {
+        byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(sample, StoreJson.Default.ClockSample), (byte)'\n'];
+        try
+        {
+            using FileStream file = new(StorePaths.Clock(Folder), FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            file.Write(line);
+        }
+        catch (IOException e) when (DiskReserve.IsFull(e))
+        {
+            return;
+        }
+    }
+
+    public void Declare(LossRecord record) => _ledger.Append(record);
+
+    public void Declare(string source, string stream, long events) =>
+        Declare(new LossRecord { Time = Now, Source = source, Stream = stream, Events = events });
+
+    public void CloseLater(string path, Action close) => Worker.Post(path, () =>
+    {
+        close();
+        _guest.SegmentClosed();
+    });
+
+    /// <summary>Both ledgers' lines of one stream. What retention was about to remove when the collector died is removed now: its line counts already.</summary>
+    public LossTotals ReadLosses(string stream)
+    {
+        LossTotals totals = new();
+        foreach (LossRecord record in LossLedger.Read(StorePaths.Losses(Folder)).Where(r => r.Stream == stream))
+        {
+            totals.Add(record);
+        }
+        string folder = stream == KmsgStream.Name ? StorePaths.Kmsg(Folder) : Path.Combine(StorePaths.Trace(Folder), stream);
+        foreach (LossRecord record in _guest.ReadRetention(Name, stream))
+        {
+            totals.Add(record);
+            if (record.File is string file && Path.GetFileName(file) == file)
+            {
+                File.Delete(SegmentSum.PathOf(Path.Combine(folder, file)));
+                File.Delete(Path.Combine(folder, file));
+            }
+        }
+        return totals;
+    }
+
+    public static bool HasOpenFiles(string folder) =>
+        (Directory.Exists(StorePaths.Trace(folder)) && Directory.EnumerateDirectories(StorePaths.Trace(folder)).Any(SegmentRecovery.HasOpen))
+        || (Directory.Exists(StorePaths.Kmsg(folder)) && KmsgRecovery.HasOpen(StorePaths.Kmsg(folder)));
+
+    /// <summary>Closes and counts what a dead collector left open, for streams that do not come back by themselves.</summary>
+    public void RecoverAll()
+    {
+        if (Directory.Exists(StorePaths.Trace(Folder)))
+        {
+            foreach (string folder in Directory.GetDirectories(StorePaths.Trace(Folder), "cpu*"))
+            {
+                if (int.TryParse(Path.GetFileName(folder)[3..], out int vcpu) && vcpu >= 0 && SegmentRecovery.HasOpen(folder))
+                {
+                    Stream(vcpu);
+                }
+            }
+        }
+        if (Directory.Exists(StorePaths.Kmsg(Folder)) && KmsgRecovery.HasOpen(StorePaths.Kmsg(Folder)))
+        {
+            Kmsg();
+        }
+    }
+
+    /// <summary>Once a second.</summary>
+    public void Housekeep()
+    {
+        foreach (VcpuStream stream in _streams.Values)
+        {
+            stream.RotateOlderThan(_limits.SegmentAge);
+            stream.Rate.Sample();
+        }
+        KmsgIfOpen?.RotateOlderThan(_limits.SegmentAge);
+        if (++_openSeconds % 5 == 0)
+        {
+            KmsgIfOpen?.SyncLater();
+        }
+        _ledger.TryWriteWaiting();
+        Save();
+    }
+
+    /// <summary>Closes every open file. The same boot may go on afterwards, with new ones.</summary>
+    public void CloseFiles()
+    {
+        foreach (VcpuStream stream in _streams.Values)
+        {
+            stream.RotateOlderThan(TimeSpan.Zero);
+        }
+        KmsgIfOpen?.RotateOlderThan(TimeSpan.Zero);
+    }
+
+    public void Dispose() => _ledger.Dispose();
+}

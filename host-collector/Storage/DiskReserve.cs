@@ -1,0 +1,64 @@
+using VsockPair.Linux;
+
+namespace VsockPair.Storage;
+
+/// <summary>
+/// 4 MiB of the store kept for what must be written when the disk is full: ledgers and pstore records. The file is cut shorter by what they need, and filled up
+/// again once there is room.
+/// </summary>
+internal sealed class DiskReserve
+{
+    public const string FileName = ".reserve";
+
+    private const int Bytes = 4 << 20;
+    private const int Step = 64 << 10;
+
+    private readonly Lock _gate = new();
+    private readonly string _path;
+
+    public DiskReserve(string store) => _path = Path.Combine(store, FileName);
+
+    /// <summary>Fills the reserve; real blocks, since a sparse file would reserve nothing.</summary>
+    /// <returns>False when there is no room for it.</returns>
+    public bool TryFill()
+    {
+        lock (_gate)
+        {
+            try
+            {
+                using FileStream file = new(_path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+                byte[] zeros = new byte[Step];
+                for (long at = file.Length; at < Bytes; at += Step)
+                {
+                    RandomAccess.Write(file.SafeFileHandle, zeros, at);
+                }
+                return true;
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+        }
+    }
+
+    /// <summary>Runs a write, and once more with room out of the reserve if the disk is full.</summary>
+    public void WriteWithReserve(int bytes, Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (IOException e) when (IsFull(e))
+        {
+            lock (_gate)
+            {
+                using FileStream file = new(_path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+                file.SetLength(Math.Max(0, file.Length - (bytes + Step - 1) / Step * Step));
+            }
+            write();
+        }
+    }
+
+    /// <summary>.NET keeps the errno of a failed write in HResult, but gives ENOSPC the code of Windows.</summary>
+    public static bool IsFull(IOException e) => e.HResult is Errno.ENOSPC or Errno.EDQUOT or unchecked((int)0x80070070);
+}

@@ -1,0 +1,188 @@
+using VsockPair.Protocol;
+
+namespace VsockPair.Storage;
+
+/// <summary>One folder under <c>guests/</c>. Any thread.</summary>
+internal sealed class GuestStore : IDisposable
+{
+    /// <summary>What one guest's pstore records may take: they are never evicted, so they must be few.</summary>
+    private const long PstoreQuota = 64L << 20;
+
+    private readonly Lock _gate = new();
+    private readonly CollectorStore _store;
+    private readonly LossLedger _ledger;
+    private readonly Dictionary<string, BootStore> _boots = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _pstore = new(StringComparer.Ordinal);
+    private long _pstoreBytes;
+    private int _segmentsClosed = 1;
+
+    public GuestStore(CollectorStore store, string name)
+    {
+        _store = store;
+        Name = name;
+        Folder = StorePaths.Guest(store.Folder, name);
+        Directory.CreateDirectory(StorePaths.Boots(Folder));
+        _ledger = new LossLedger(StorePaths.Losses(Folder), store.Reserve);
+        foreach (string file in BootFolders.Where(boot => Directory.Exists(StorePaths.Pstore(boot))).SelectMany(boot => Directory.GetFiles(StorePaths.Pstore(boot))))
+        {
+            if (file.EndsWith(DurableFile.TemporarySuffix, StringComparison.Ordinal))
+            {
+                File.Delete(file);
+                continue;
+            }
+            _pstore.Add(file[^IncomingFile.ShortHashChars..]);
+            _pstoreBytes += new FileInfo(file).Length;
+        }
+    }
+
+    public string Name { get; }
+
+    public string Folder { get; }
+
+    public LossLedger Ledger => _ledger;
+
+    /// <summary>Held while files are removed, and while a stream counts its files and the ledger's lines: each file is in exactly one of the two.</summary>
+    public Lock FilesGate { get; } = new();
+
+    /// <summary>Boots in use since the collector started, in no order.</summary>
+    public IReadOnlyList<BootStore> Boots
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _boots.Values];
+            }
+        }
+    }
+
+    public IEnumerable<string> BootFolders => Directory.EnumerateDirectories(StorePaths.Boots(Folder));
+
+    /// <summary>Finds the life of this boot that the agent continues, or begins another one (PROTOCOL.md §4).</summary>
+    /// <exception cref="IOException">The store cannot be written.</exception>
+    public BootStore BeginSession(Guid bootId, in ControlHello hello, Guid session)
+    {
+        lock (_gate)
+        {
+            List<(int Life, BootStore Boot)> lives = [];
+            foreach (string folder in BootFolders)
+            {
+                if (TryParseBoot(Path.GetFileName(folder), out Guid id, out int life) && id == bootId && TryOpen(folder) is BootStore known)
+                {
+                    lives.Add((life, known));
+                }
+            }
+            lives.Sort((a, b) => a.Life.CompareTo(b.Life));
+            Guid previous = hello.PreviousSession;
+            BootStore? boot = previous == Guid.Empty
+                ? lives.LastOrDefault().Boot
+                : lives.LastOrDefault(l => l.Boot.Record.Session == previous || l.Boot.Record.PreviousSession == previous).Boot;
+            ControlHello claims = hello;
+            if (boot is null)
+            {
+                int life = lives.Count == 0 ? 0 : lives[^1].Life + 1;
+                boot = Open(StorePaths.Boot(Folder, bootId, life), Describe(bootId, claims, session, _store.Now), isNew: true);
+            }
+            else
+            {
+                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = r.Session, Metadata = r.Metadata, Rings = r.Rings });
+            }
+            boot.Save();
+            return boot;
+        }
+    }
+
+    /// <summary>Opens a boot that is there already, for tidying up.</summary>
+    public BootStore? TryOpen(string folder)
+    {
+        lock (_gate)
+        {
+            return _boots.GetValueOrDefault(Path.GetFileName(folder))
+                ?? (DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord) is BootRecord record ? Open(folder, record, isNew: false) : null);
+        }
+    }
+
+    /// <summary>Opens a boot in which a dead collector left something open: a session, or a file.</summary>
+    public BootStore? TryOpenLeft(string folder) =>
+        DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord) is BootRecord record && (record.Ended is null || BootStore.HasOpenFiles(folder))
+            ? TryOpen(folder)
+            : null;
+
+    public static bool TryParseBoot(string name, out Guid bootId, out int life)
+    {
+        life = 0;
+        int dot = name.IndexOf('.', StringComparison.Ordinal);
+        return Guid.TryParseExact(dot < 0 ? name : name[..dot], "D", out bootId) && (dot < 0 || int.TryParse(name[(dot + 1)..], out life));
+    }
+
+    public void SaveRecord(Func<GuestRecord?, GuestRecord> change)
+    {
+        lock (_gate)
+        {
+            string path = StorePaths.GuestRecord(Folder);
+            DurableFile.Replace(path, change(DurableFile.TryRead(path, StoreJson.Default.GuestRecord)), StoreJson.Default.GuestRecord);
+        }
+    }
+
+    public IEnumerable<LossRecord> ReadRetention(string boot, string stream) =>
+        LossLedger.Read(StorePaths.Losses(Folder)).Where(r => r.Boot == boot && r.Stream == stream && r.Source == LossSources.Retention);
+
+    public bool HasPstore(string shortHash)
+    {
+        lock (_gate)
+        {
+            return _pstore.Contains(shortHash);
+        }
+    }
+
+    public bool HasRoomForPstore(long bytes)
+    {
+        lock (_gate)
+        {
+            return _pstoreBytes + bytes <= PstoreQuota;
+        }
+    }
+
+    public void AddPstore(string shortHash, long bytes)
+    {
+        lock (_gate)
+        {
+            _pstore.Add(shortHash);
+            _pstoreBytes += bytes;
+        }
+    }
+
+    public void SegmentClosed() => Interlocked.Exchange(ref _segmentsClosed, 1);
+
+    /// <summary>Whether a segment was closed since the last call.</summary>
+    public bool TakeSegmentsClosed() => Interlocked.Exchange(ref _segmentsClosed, 0) != 0;
+
+    public void Dispose()
+    {
+        foreach (BootStore boot in Boots)
+        {
+            boot.Dispose();
+        }
+        _ledger.Dispose();
+    }
+
+    private BootStore Open(string folder, BootRecord record, bool isNew)
+    {
+        BootStore boot = new(this, folder, record, isNew, _store.Limits, _store.Reserve, _store.Worker, _store.Time);
+        _boots.Add(boot.Name, boot);
+        return boot;
+    }
+
+    private static BootRecord Describe(Guid bootId, in ControlHello hello, Guid session, DateTimeOffset started) => new()
+    {
+        BootId = bootId,
+        Kernel = hello.KernelRelease,
+        BuildId = hello.BuildId.IsEmpty ? null : Convert.ToHexStringLower(hello.BuildId.Span),
+        Clock = hello.TraceClock,
+        SubBufferBytes = hello.SubBufferBytes,
+        Cpus = hello.PossibleCpus,
+        AgentVersion = hello.AgentVersion,
+        Session = session,
+        Started = started,
+    };
+}

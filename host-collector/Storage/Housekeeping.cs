@@ -1,0 +1,110 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using VsockPair.Sessions;
+
+namespace VsockPair.Storage;
+
+/// <summary>Once a second: rotation by age, records that changed, retention. At the start: what a dead collector left open.</summary>
+internal sealed class Housekeeping(CollectorStore store, Retention retention, FaultSignal faults, ILogger<Housekeeping> log) : BackgroundService
+{
+    private static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan UnusedEvery = TimeSpan.FromHours(1);
+
+    /// <summary>A boot that was live when the collector died has so long to come back before it counts as over.</summary>
+    private static readonly TimeSpan ComesBackWithin = TimeSpan.FromSeconds(60);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            List<BootStore> live = RecoverBoots(stoppingToken);
+            long started = Environment.TickCount64;
+            long nextUnused = started;
+            using PeriodicTimer timer = new(Every);
+            while (await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false))
+            {
+                foreach (BootStore boot in store.Guests.SelectMany(g => g.Boots))
+                {
+                    Guard(boot.Folder, boot.Housekeep);
+                }
+                Guard("retention", retention.Run);
+                long now = Environment.TickCount64;
+                if (now >= nextUnused)
+                {
+                    nextUnused = now + (long)UnusedEvery.TotalMilliseconds;
+                    Guard("metadata", RemoveUnusedMetadata);
+                }
+                if (live.Count > 0 && now - started > ComesBackWithin.TotalMilliseconds)
+                {
+                    live.ForEach(EndLost);
+                    live.Clear();
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The collector stops.
+        }
+        catch (Exception e)
+        {
+            faults.Report("housekeeping", e);
+        }
+    }
+
+    /// <returns>Boots that had a session when the last collector died.</returns>
+    private List<BootStore> RecoverBoots(CancellationToken stop)
+    {
+        List<BootStore> live = [];
+        foreach (string name in store.GuestNames)
+        {
+            Guard(name, () =>
+            {
+                GuestStore guest = store.Guest(name);
+                foreach (string folder in guest.BootFolders)
+                {
+                    stop.ThrowIfCancellationRequested();
+                    if (guest.TryOpenLeft(folder) is BootStore boot)
+                    {
+                        Guard(folder, boot.RecoverAll);
+                        if (boot.Record.Ended is null)
+                        {
+                            live.Add(boot);
+                        }
+                    }
+                }
+            });
+        }
+        return live;
+    }
+
+    private void EndLost(BootStore boot) => boot.Change(r => r.Session == boot.SessionAtStart && r.Ended is null
+        ? r with { Ended = store.Now, EndReason = EndReasons.Lost }
+        : r);
+
+    private void RemoveUnusedMetadata()
+    {
+        HashSet<string> used = new(StringComparer.Ordinal);
+        foreach (string name in store.GuestNames)
+        {
+            GuestStore guest = store.Guest(name);
+            used.UnionWith(guest.Boots.SelectMany(b => b.Record.Metadata.Values));
+            foreach (string folder in guest.BootFolders)
+            {
+                used.UnionWith(DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord)?.Metadata.Values ?? []);
+            }
+        }
+        store.Metadata.RemoveUnused(used);
+    }
+
+    private void Guard(string where, Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            log.HousekeepingFailed(where, e.Message);
+        }
+    }
+}

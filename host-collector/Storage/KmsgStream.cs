@@ -1,0 +1,149 @@
+namespace VsockPair.Storage;
+
+/// <summary>
+/// The kernel log of one boot. Records are stored as they came; a gap in their numbers becomes a line of the ledger after the record behind it is written, and
+/// recovery finds the one that a kill left out.
+/// </summary>
+internal sealed class KmsgStream
+{
+    public const string Name = "kmsg";
+
+    private readonly Lock _gate = new();
+    private readonly BootStore _boot;
+    private readonly string _folder;
+    private readonly StoreLimits _limits;
+    private KmsgFile? _file;
+    private ulong _next;
+
+    public KmsgStream(BootStore boot, StoreLimits limits)
+    {
+        _boot = boot;
+        _limits = limits;
+        _folder = StorePaths.Kmsg(boot.Folder);
+        Directory.CreateDirectory(_folder);
+        ulong declared = boot.ReadLosses(Name).KmsgNext;
+        ulong stored = KmsgRecovery.Recover(_folder, boot.Worker, (first, last) =>
+        {
+            if (first >= declared)
+            {
+                Declare(first, last);
+            }
+        });
+        _next = Math.Max(stored, declared);
+    }
+
+    /// <summary>The first record that is lacking.</summary>
+    public ulong NextSequence
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _next;
+            }
+        }
+    }
+
+    public long OpenBytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _file?.Bytes ?? 0;
+            }
+        }
+    }
+
+    /// <summary>Stores whole records. After <see cref="AppendState.Malformed"/> those before the bad one are stored; after <see cref="AppendState.DiskFull"/> none is, and the same batch may be given again.</summary>
+    /// <param name="gaps">Gaps found, all of them declared.</param>
+    public AppendState Append(ReadOnlySpan<byte> batch, out int gaps)
+    {
+        lock (_gate)
+        {
+            ulong next = _next;
+            int good = 0;
+            long count = 0;
+            ulong first = 0;
+            List<(ulong First, ulong Last)>? missing = null;
+            while (good < batch.Length && KmsgRecord.TryTake(batch[good..], out int length, out ulong sequence) && sequence >= next && sequence < ulong.MaxValue)
+            {
+                if (sequence > next)
+                {
+                    (missing ??= []).Add((next, sequence - 1));
+                }
+                first = count == 0 ? sequence : first;
+                next = sequence + 1;
+                good += length;
+                count++;
+            }
+            gaps = missing?.Count ?? 0;
+            if (count > 0 && !TryStore(batch[..good], count, first, next - 1))
+            {
+                return AppendState.DiskFull;
+            }
+            foreach ((ulong from, ulong to) in missing ?? [])
+            {
+                Declare(from, to);
+            }
+            _next = next;
+            return good == batch.Length ? AppendState.Stored : AppendState.Malformed;
+        }
+    }
+
+    public void RotateOlderThan(TimeSpan age)
+    {
+        lock (_gate)
+        {
+            if (_file is not null && Environment.TickCount64 - _file.Opened >= age.TotalMilliseconds)
+            {
+                CloseFile();
+            }
+        }
+    }
+
+    /// <summary>Every few seconds: what was acknowledged survives power loss from here on.</summary>
+    public void SyncLater()
+    {
+        lock (_gate)
+        {
+            if (_file is KmsgFile file && file.Unsynced)
+            {
+                file.MarkSynced();
+                _boot.Worker.Post(file.FilePath, file.Sync);
+            }
+        }
+    }
+
+    private bool TryStore(ReadOnlySpan<byte> records, long count, ulong first, ulong last)
+    {
+        if (_file is not null && _file.Bytes > 0 && _file.Bytes + records.Length > _limits.KmsgFileBytes)
+        {
+            CloseFile();
+        }
+        return (_file is not null || KmsgFile.Create(_folder, first, out _file) == 0) && _file!.Append(records, count, last) == 0;
+    }
+
+    private void CloseFile()
+    {
+        KmsgFile closing = _file!;
+        _file = null;
+        if (closing.Records == 0)
+        {
+            File.Delete(closing.FilePath);
+            closing.Dispose();
+            return;
+        }
+        _boot.CloseLater(closing.FilePath, closing.Close);
+    }
+
+    private void Declare(ulong first, ulong last) => _boot.Declare(new LossRecord
+    {
+        Time = _boot.Now,
+        Source = LossSources.Kmsg,
+        Stream = Name,
+        First = first,
+        Last = last,
+        Records = (long)Math.Min(last - first + 1, long.MaxValue),
+    });
+}

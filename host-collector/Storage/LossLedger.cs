@@ -1,0 +1,144 @@
+using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
+
+namespace VsockPair.Storage;
+
+/// <summary>
+/// One <c>losses.jsonl</c>: a line is one write(2), so that a reader never sees half of one, and a line torn by a kill or a power loss is cut off when the file is
+/// opened again. Any thread.
+/// </summary>
+internal sealed class LossLedger : IDisposable
+{
+    private const int BytesPerDoubling = 4 << 20;
+
+    private readonly Lock _gate = new();
+    private readonly DiskReserve _reserve;
+    private readonly string _path;
+    private readonly Queue<byte[]> _waiting = new();
+    private SafeFileHandle? _file;
+    private long _bytes;
+
+    public LossLedger(string path, DiskReserve reserve)
+    {
+        _path = path;
+        _reserve = reserve;
+        if (File.Exists(path))
+        {
+            Open();
+        }
+    }
+
+    /// <summary>How often a stream may write a line of a kind that repeats: once per second, and seldomer as the ledger grows, so that no guest can fill the disk with it.</summary>
+    public TimeSpan LineInterval => TimeSpan.FromSeconds(1L << (int)Math.Min(20, Interlocked.Read(ref _bytes) / BytesPerDoubling));
+
+    /// <summary>Writes a line. One that the disk does not take, even with the reserve, waits in memory and goes first the next time.</summary>
+    public void Append(LossRecord record)
+    {
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(record, StoreJson.Default.LossRecord);
+        lock (_gate)
+        {
+            _waiting.Enqueue([.. json, (byte)'\n']);
+            TryWriteWaiting();
+        }
+    }
+
+    /// <summary>Writes a line and waits until it survives power loss.</summary>
+    /// <exception cref="IOException">It could not be written.</exception>
+    public void AppendSynced(LossRecord record)
+    {
+        lock (_gate)
+        {
+            Append(record);
+            if (_waiting.Count > 0)
+            {
+                throw new IOException($"{_path} cannot be written");
+            }
+            RandomAccess.FlushToDisk(_file!);
+        }
+    }
+
+    /// <returns>False while lines wait for room on the disk.</returns>
+    public bool TryWriteWaiting()
+    {
+        lock (_gate)
+        {
+            try
+            {
+                while (_waiting.TryPeek(out byte[]? line))
+                {
+                    SafeFileHandle file = _file ?? Open();
+                    _reserve.WriteWithReserve(line.Length, () => RandomAccess.Write(file, line, _bytes));
+                    _bytes += line.Length;
+                    _waiting.Dequeue();
+                }
+                return true;
+            }
+            catch (IOException)
+            {
+                // Still in the queue: nothing is lost while the process lives, and the caller's housekeeping comes again.
+                return false;
+            }
+        }
+    }
+
+    /// <summary>Lines that are no records are left out: they are of a newer version, or damaged by a power loss.</summary>
+    public static IEnumerable<LossRecord> Read(string path)
+    {
+        if (!File.Exists(path))
+        {
+            yield break;
+        }
+        using StreamReader reader = new(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
+        while (reader.ReadLine() is string line)
+        {
+            LossRecord? record = null;
+            try
+            {
+                record = JsonSerializer.Deserialize(line, StoreJson.Default.LossRecord);
+            }
+            catch (JsonException)
+            {
+                continue;
+            }
+            if (record is not null)
+            {
+                yield return record;
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _file?.Dispose();
+            _file = null;
+        }
+    }
+
+    private SafeFileHandle Open()
+    {
+        _file = File.OpenHandle(_path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+        _bytes = RandomAccess.GetLength(_file);
+        byte[] last = new byte[4096];
+        long end = _bytes;
+        while (end > 0)
+        {
+            long start = Math.Max(0, end - last.Length);
+            int n = RandomAccess.Read(_file, last.AsSpan(0, (int)(end - start)), start);
+            int newline = last.AsSpan(0, n).LastIndexOf((byte)'\n');
+            if (newline >= 0)
+            {
+                end = start + newline + 1;
+                break;
+            }
+            end = start;
+        }
+        if (end != _bytes)
+        {
+            RandomAccess.SetLength(_file, end);
+            _bytes = end;
+        }
+        return _file;
+    }
+}

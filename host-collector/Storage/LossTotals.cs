@@ -1,0 +1,44 @@
+namespace VsockPair.Storage;
+
+/// <summary>Names of the ledger's sources.</summary>
+internal static class LossSources
+{
+    public const string Ring = "ring";
+    public const string Transport = "transport";
+    public const string Kmsg = "kmsg";
+    public const string Retention = "retention";
+}
+
+/// <summary>What the ledgers say of one stream of one boot.</summary>
+internal sealed class LossTotals
+{
+    public ulong RingEvents { get; private set; }
+
+    public ulong TransportEvents { get; private set; }
+
+    public ulong RetentionEvents { get; private set; }
+
+    /// <summary>First kmsg sequence that is neither declared lost nor removed by retention, as far as the ledgers know.</summary>
+    public ulong KmsgNext { get; private set; }
+
+    public void Add(LossRecord record)
+    {
+        ulong events = (ulong)Math.Max(0, record.Events ?? 0);
+        switch (record.Source)
+        {
+            case LossSources.Ring:
+                RingEvents += events;
+                break;
+            case LossSources.Transport:
+                TransportEvents += events;
+                break;
+            case LossSources.Retention:
+                RetentionEvents += events;
+                KmsgNext = Math.Max(KmsgNext, (record.Last ?? 0) + 1);
+                break;
+            case LossSources.Kmsg:
+                KmsgNext = Math.Max(KmsgNext, (record.Last ?? 0) + 1);
+                break;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+using Microsoft.Extensions.Logging;
+using VsockPair.Options;
+
+namespace VsockPair.Storage;
+
+/// <summary>
+/// Removes the oldest closed files over the quotas of their guest, over MaxAge, and, when all guests together hold too much, of the guest that holds most. Trace never
+/// evicts kernel logs. A file goes after its line is in the guest's ledger and on the disk: a loss may be declared a moment before it happens, never after. One thread.
+/// </summary>
+internal sealed class Retention(CollectorStore store, StoreOptions options, DiskState disk, TimeProvider time, ILogger<Retention> log)
+{
+    /// <summary>Below this the disk counts as full, however little KeepFree asks for: ledgers, kernel logs and records need some room.</summary>
+    private const long LeastFree = 8 << 20;
+
+    private readonly Dictionary<string, List<StoredFile>> _closed = new(StringComparer.Ordinal);
+
+    public void Run()
+    {
+        foreach (GuestStore guest in store.Guests)
+        {
+            if (guest.TakeSegmentsClosed() || !_closed.ContainsKey(guest.Name))
+            {
+                _closed[guest.Name] = StoredFile.FindAll(guest.Folder);
+            }
+            RemoveOld(guest);
+            Keep(guest, kmsg: false, options.TraceQuota);
+            Keep(guest, kmsg: true, options.KmsgQuota);
+        }
+        KeepFileSystem();
+    }
+
+    private void RemoveOld(GuestStore guest)
+    {
+        DateTime oldest = (time.GetUtcNow() - options.MaxAge).UtcDateTime;
+        Remove(guest, [.. _closed[guest.Name].TakeWhile(f => f.Written < oldest)], "MaxAge");
+    }
+
+    private void Keep(GuestStore guest, bool kmsg, long quota)
+    {
+        List<StoredFile> remove = [];
+        long used = OpenBytes(guest, kmsg) + _closed[guest.Name].Where(f => f.IsKmsg == kmsg).Sum(f => f.Bytes);
+        foreach (StoredFile file in _closed[guest.Name].Where(f => f.IsKmsg == kmsg))
+        {
+            if (used <= quota)
+            {
+                break;
+            }
+            used -= file.Bytes;
+            remove.Add(file);
+        }
+        Remove(guest, remove, kmsg ? "KmsgQuota" : "TraceQuota");
+        if (used > quota)
+        {
+            // All that is left is open: the oldest is closed, and can be removed the next time.
+            CloseOldestOpen(guest, kmsg);
+        }
+    }
+
+    /// <summary>TotalShare over all guests, and KeepFree of the file system, whoever else fills it.</summary>
+    private void KeepFileSystem()
+    {
+        DiskSpace.Read(store.Folder, out long total, out long free);
+        Dictionary<GuestStore, long> held = store.Guests.ToDictionary(g => g, Held);
+        long keepFree = Math.Max((long)(total * options.KeepFree), LeastFree);
+        long over = Math.Max(held.Values.Sum() - (long)(total * options.TotalShare), keepFree - free);
+        while (over > 0 && held.Count > 0)
+        {
+            GuestStore largest = held.MaxBy(h => h.Value).Key;
+            StoredFile? oldest = _closed[largest.Name].FirstOrDefault(f => !f.IsKmsg);
+            if (oldest is null)
+            {
+                CloseOldestOpen(largest, kmsg: false);
+                held.Remove(largest);
+                continue;
+            }
+            Remove(largest, [oldest], "TotalShare or KeepFree");
+            held[largest] -= oldest.Bytes;
+            over -= oldest.Bytes;
+        }
+        DiskSpace.Read(store.Folder, out _, out free);
+        SetFull(free < keepFree || !store.Reserve.TryFill());
+    }
+
+    private void SetFull(bool full)
+    {
+        if (full && !disk.IsFull)
+        {
+            log.DiskFull();
+        }
+        else if (!full && disk.IsFull)
+        {
+            log.DiskHasRoom();
+        }
+        disk.Set(full);
+    }
+
+    private long Held(GuestStore guest) => _closed[guest.Name].Sum(f => f.Bytes) + OpenBytes(guest, kmsg: false) + OpenBytes(guest, kmsg: true);
+
+    private static long OpenBytes(GuestStore guest, bool kmsg) =>
+        guest.Boots.Sum(b => kmsg ? b.KmsgIfOpen?.OpenBytes ?? 0 : b.Streams.Sum(s => s.OpenBytes));
+
+    private static void CloseOldestOpen(GuestStore guest, bool kmsg)
+    {
+        if (kmsg)
+        {
+            foreach (BootStore boot in guest.Boots)
+            {
+                boot.KmsgIfOpen?.RotateOlderThan(TimeSpan.Zero);
+            }
+            return;
+        }
+        guest.Boots.SelectMany(b => b.Streams).Where(s => s.OpenSince is not null).MinBy(s => s.OpenSince)?.RotateOlderThan(TimeSpan.Zero);
+    }
+
+    private void Remove(GuestStore guest, List<StoredFile> files, string why)
+    {
+        foreach (StoredFile file in files)
+        {
+            using Lock.Scope scope = guest.FilesGate.EnterScope();
+            SegmentSummary? sum = SegmentSum.TryRead(file.FilePath);
+            guest.Ledger.AppendSynced(new LossRecord
+            {
+                Time = store.Now,
+                Source = LossSources.Retention,
+                Stream = file.Stream,
+                First = sum?.First,
+                Last = sum?.Last,
+                Records = sum?.Slots,
+                Events = file.IsKmsg ? null : sum?.Events,
+                Bytes = file.Bytes,
+                Boot = file.Boot,
+                File = Path.GetFileName(file.FilePath),
+            });
+            File.Delete(file.FilePath);
+            File.Delete(SegmentSum.PathOf(file.FilePath));
+            _closed[guest.Name].Remove(file);
+        }
+        if (files.Count > 0)
+        {
+            log.RetentionRemoved(guest.Name, files.Count, files.Sum(f => f.Bytes), why);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+using System.Security.Cryptography;
+using System.Text;
+using VsockPair.Protocol;
+using VsockPair.Storage;
+using VsockPair.TestKit;
+
+namespace VsockPair.Functional.Tests.Collector;
+
+public sealed class FileTests : IDisposable
+{
+    private readonly TestStore _store = new();
+
+    [Fact]
+    public async Task A_pstore_record_is_stored_once_per_guest_under_the_boot_that_first_offered_it()
+    {
+        byte[] record = RandomNumberGenerator.GetBytes(70_000);
+        InProcessCollector collector = new(_store);
+        using ScriptedGuest first = new(_store.Socket);
+        first.Connect();
+        Assert.Equal(OfferAnswer.Want, first.OfferFile(OfferedKind.Pstore, "dmesg-ramoops-0", record));
+        Assert.Equal(OfferAnswer.Have, first.OfferFile(OfferedKind.Pstore, "dmesg-ramoops-0", record));
+        await collector.StopAsync();
+        using InProcessCollector restarted = new(_store);
+        using ScriptedGuest second = new(_store.Socket);
+        second.Connect();
+        Assert.Equal(OfferAnswer.Have, second.OfferFile(OfferedKind.Pstore, "dmesg-ramoops-0", record));
+        Assert.Equal(OfferAnswer.Refused, second.OfferFile(OfferedKind.Pstore, ".hidden", [1, 2, 3]));
+        string stored = Assert.Single(Directory.GetFiles(_store.Guest, "dmesg-*", SearchOption.AllDirectories));
+        Assert.Equal($"dmesg-ramoops-0-{Convert.ToHexStringLower(SHA256.HashData(record))[..16]}", Path.GetFileName(stored));
+        Assert.StartsWith(StorePaths.Pstore(_store.Boot(first)), stored, StringComparison.Ordinal);
+        Assert.Equal(record, File.ReadAllBytes(stored));
+    }
+
+    [Fact]
+    public void Metadata_is_stored_once_for_all_and_named_by_each_boot()
+    {
+        byte[] format = Encoding.UTF8.GetBytes("name: sched_switch\n");
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest first = new(_store.Socket);
+        first.Connect();
+        Assert.Equal(OfferAnswer.Want, first.OfferFile(OfferedKind.Metadata, "events/sched/sched_switch/format", format));
+        Assert.Equal(OfferAnswer.Have, first.OfferFile(OfferedKind.Metadata, "modules", []));
+        Assert.Equal(OfferAnswer.Refused, first.OfferFile(OfferedKind.Metadata, "events/sched/big/format", new byte[65537]));
+        using ScriptedGuest second = new(_store.Socket);
+        second.Connect();
+        Assert.Equal(OfferAnswer.Have, second.OfferFile(OfferedKind.Metadata, "events/sched/sched_switch/format", format));
+        string hash = Convert.ToHexStringLower(SHA256.HashData(format));
+        Assert.Equal(format, File.ReadAllBytes(Path.Combine(StorePaths.Metadata(_store.Folder), hash)));
+        foreach (ScriptedGuest guest in (ScriptedGuest[])[first, second])
+        {
+            TestStore.Await(() => _store.BootRecord(guest).Metadata.GetValueOrDefault("events/sched/sched_switch/format") == hash, "boot.json names the file");
+        }
+    }
+
+    public void Dispose() => _store.Dispose();
+}

@@ -1,0 +1,50 @@
+using VsockPair.Options;
+using VsockPair.Sessions;
+using VsockPair.Status;
+using VsockPair.TestKit;
+
+namespace VsockPair.Functional.Tests.Collector;
+
+/// <summary>The real <c>serve</c> inside the test's process, with time limits of the test's choice.</summary>
+internal sealed class InProcessCollector : IDisposable
+{
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task<int> _run;
+    private readonly TestStore _store;
+
+    public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null)
+    {
+        _store = store;
+        CollectorOptions options = new()
+        {
+            StoreDirectory = store.Folder,
+            Store = new StoreOptions { KeepFree = 0, TotalShare = 1 },
+            Limits = new LimitOptions { GuestRate = 1L << 30, HostRate = 1L << 32 },
+            Listen = new ListenOptions { Specs = [new HybridListen(store.VmmSocket, TestStore.GuestName)] },
+        };
+        _run = Task.Run(() => ServeCommand.RunAsync(change?.Invoke(options) ?? options, times ?? new SessionTimes(), _stop.Token));
+        TestStore.Await(() => _run.IsCompleted || File.Exists(store.Socket) || options.Listen.Specs.Count == 0, "the collector listens");
+    }
+
+    public Task<int> Run => _run;
+
+    public CollectorStatus Status => StatusOf(_store.Folder);
+
+    public static CollectorStatus StatusOf(string store)
+    {
+        using ScriptedGuestLink link = new(Storage.StorePaths.ControlSocket(store));
+        return System.Text.Json.JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), StatusJson.Default.CollectorStatus)!;
+    }
+
+    public async Task<int> StopAsync()
+    {
+        await _stop.CancelAsync();
+        return await _run.WaitAsync(ScriptedGuestLink.DefaultPatience);
+    }
+
+    public void Dispose()
+    {
+        StopAsync().GetAwaiter().GetResult();
+        _stop.Dispose();
+    }
+}

@@ -1,0 +1,73 @@
+using System.Net.Sockets;
+using VsockPair.Options;
+using VsockPair.TestKit;
+
+namespace VsockPair.Functional.Tests.Collector;
+
+public sealed class ListeningTests : IDisposable
+{
+    private readonly TestStore _store = new();
+
+    [Fact]
+    public void Vms_that_appear_later_are_listened_for_and_their_sockets_go_with_them()
+    {
+        string vms = Directory.CreateDirectory(Path.Combine(_store.Root, "vms")).FullName;
+        Directory.CreateDirectory(Path.Combine(vms, "early"));
+        Directory.CreateDirectory(Path.Combine(vms, "not a name"));
+        using (InProcessCollector collector = Template(vms))
+        {
+            string late = Path.Combine(Directory.CreateDirectory(Path.Combine(vms, "late")).FullName, "vm.sock_829");
+            TestStore.Await(() => File.Exists(late), "the late VM's socket is there");
+            using ScriptedGuest guest = new(late);
+            guest.ConnectPatiently();
+            Assert.Equal("late", collector.Status.Guests.Single().Name);
+            Directory.Delete(Path.GetDirectoryName(late)!, recursive: true);
+            Thread.Sleep(1200);
+            Directory.CreateDirectory(Path.GetDirectoryName(late)!);
+            TestStore.Await(() => File.Exists(late), "the VM that came back has its socket");
+            Assert.Empty(Directory.GetFiles(Path.Combine(vms, "not a name")));
+        }
+        Assert.Empty(Directory.GetFiles(vms, "*_829", SearchOption.AllDirectories));
+    }
+
+    [Fact]
+    public void A_stale_socket_is_replaced_and_a_live_one_is_left_alone()
+    {
+        string vms = Directory.CreateDirectory(Path.Combine(_store.Root, "vms")).FullName;
+        string stale = Path.Combine(Directory.CreateDirectory(Path.Combine(vms, "stale")).FullName, "vm.sock_829");
+        using (Socket dead = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+        {
+            // .NET removes the file of a socket that it bound when it closes it, so the dead one is a copy under another name.
+            dead.Bind(new UnixDomainSocketEndPoint(stale + "x"));
+            File.Move(stale + "x", stale);
+        }
+        using InProcessCollector collector = Template(vms);
+        using ScriptedGuest guest = new(stale);
+        guest.ConnectPatiently();
+        string live = Path.Combine(Directory.CreateDirectory(Path.Combine(_store.Root, "live")).FullName, "vm.sock_829");
+        using Socket owner = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        owner.Bind(new UnixDomainSocketEndPoint(live));
+        owner.Listen();
+        Directory.Move(Path.GetDirectoryName(live)!, Path.Combine(vms, "live"));
+        Thread.Sleep(2500);
+        using ScriptedGuestLink link = new(Path.Combine(vms, "live", "vm.sock_829"));
+        Assert.DoesNotContain(collector.Status.Guests, g => g.Name == "live");
+        Assert.True(owner.Poll(TimeSpan.FromSeconds(5), SelectMode.SelectRead));
+    }
+
+    [Fact]
+    public async Task A_socket_that_cannot_be_bound_ends_the_collector_with_one_clear_line()
+    {
+        using Socket owner = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        owner.Bind(new UnixDomainSocketEndPoint(_store.Socket));
+        owner.Listen();
+        using InProcessCollector collector = new(_store);
+        Assert.Equal(1, await collector.Run.WaitAsync(ScriptedGuestLink.DefaultPatience));
+        Assert.True(File.Exists(_store.Socket));
+    }
+
+    public void Dispose() => _store.Dispose();
+
+    private InProcessCollector Template(string vms) =>
+        new(_store, o => o with { Listen = o.Listen with { Specs = [.. o.Listen.Specs, new HybridTemplate(vms + "/", "/vm.sock")] } });
+}

@@ -1,0 +1,186 @@
+using VsockPair.Protocol;
+using VsockPair.Sessions;
+using VsockPair.Storage;
+using VsockPair.TestKit;
+
+namespace VsockPair.Functional.Tests.Collector;
+
+public sealed class SessionTests : IDisposable
+{
+    private readonly TestStore _store = new();
+
+    [Fact]
+    public async Task A_graceful_restart_loses_nothing_and_the_same_boot_continues()
+    {
+        using ScriptedGuest guest = new(_store.Socket);
+        ScriptedGuestRing ring = new(0);
+        for (int start = 0; start < 2; start++)
+        {
+            InProcessCollector collector = new(_store);
+            guest.Connect();
+            Assert.Null(_store.BootRecord(guest).Ended);
+            using ScriptedGuestLink kmsg = guest.OpenKmsg(out ulong next);
+            Assert.Equal((ulong)start, next);
+            ScriptedGuest.SendKmsg(kmsg, ScriptedGuest.KmsgRecord(next, "a line"));
+            Assert.Equal(next, kmsg.Receive<KmsgAck>().Sequence);
+            using ScriptedGuestLink bulk = guest.OpenBulk(ring);
+            bulk.SendBytes(ring.TakeSubBuffers(100));
+            Task<int> stopping = collector.StopAsync();
+            Assert.True(guest.ControlFrames.TryTake(out byte[]? frame, ScriptedGuestLink.DefaultPatience) && Frame.TryDecode(frame, out Stop _));
+            bulk.SendBytes(ring.TakeTail(2));
+            bulk.ShutDown();
+            bulk.AwaitClosed();
+            Assert.Equal(0, await stopping);
+            Assert.Equal("stopped", _store.BootRecord(guest).EndReason);
+            TestStore.AssertClosed(_store.Boot(guest));
+            _store.AssertExact(_store.Boot(guest), ring);
+        }
+        Assert.Empty(TestStore.Losses(_store.Boot(guest)));
+        Assert.Equal(2, TestStore.Segments(_store.Boot(guest), 0).Count);
+        Assert.Single(Directory.GetDirectories(StorePaths.Boots(_store.Guest)));
+    }
+
+    [Fact]
+    public async Task A_newer_bulk_connection_gets_its_welcome_after_the_older_one_is_drained_and_accounted()
+    {
+        InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        ScriptedGuestRing ring = new(0);
+        using ScriptedGuestLink older = guest.OpenBulk(ring);
+        older.SendBytes(ring.TakeSubBuffers(20));
+        // Taken out of the ring, half sent, then the rest of the pipe is thrown away.
+        byte[] broken = ring.TakeSubBuffer();
+        older.SendBytes(broken.AsSpan(0, 1000));
+        ring.LostEvents = 9;
+        using ScriptedGuestLink newer = guest.OpenBulk(ring);
+        Assert.Null(older.ReceiveFrame());
+        Assert.Equal(ring.MaxEvents, TestStore.Lost(_store.Boot(guest), 0, "transport"));
+        newer.SendBytes(ring.TakeSubBuffers(5));
+        newer.ShutDown();
+        newer.AwaitClosed();
+        guest.Stop(ring);
+        await collector.StopAsync();
+        _store.AssertExact(_store.Boot(guest), ring);
+    }
+
+    [Fact]
+    public async Task A_new_generation_begins_after_the_older_ones_account_is_closed()
+    {
+        InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        ScriptedGuestRing ring = new(0);
+        using (ScriptedGuestLink bulk = guest.OpenBulk(ring))
+        {
+            bulk.SendBytes(ring.TakeSubBuffers(10));
+            // Never sent.
+            ring.TakeSubBuffers(2);
+            ring.LostEvents = 4;
+            bulk.ShutDown();
+            bulk.AwaitClosed();
+        }
+        guest.SendCounters(ring, final: true);
+        long older = (long)ring.ReadEvents;
+        TestStore.Await(() => TestStore.Lost(_store.Boot(guest), 0, "transport") == 2 * ring.MaxEvents, "the final counters are settled");
+        ring.NewGeneration();
+        using (ScriptedGuestLink bulk = guest.OpenBulk(ring))
+        {
+            bulk.SendBytes(ring.TakeSubBuffers(3));
+            ring.LostEvents = 6;
+            bulk.ShutDown();
+            bulk.AwaitClosed();
+        }
+        guest.Stop(ring);
+        await collector.StopAsync();
+        string boot = _store.Boot(guest);
+        Assert.Equal(older + (long)ring.ReadEvents, TestStore.StoredEvents(boot, 0) + TestStore.Lost(boot, 0, "transport"));
+        Assert.Equal(2 * ring.MaxEvents, TestStore.Lost(boot, 0, "transport"));
+        Assert.Equal(10, TestStore.Lost(boot, 0, "ring"));
+        Assert.Equal((ulong)older, _store.BootRecord(guest).Rings["cpu0"].ReadEventsBefore);
+    }
+
+    [Fact]
+    public async Task The_same_boot_with_a_session_that_it_was_never_given_is_another_life()
+    {
+        InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        Guid first = guest.Connect().Session;
+        _ = guest.OpenKmsg(out _);
+        guest.Connect();
+        _ = guest.OpenKmsg(out _);
+        // A snapshot of the first session is restored.
+        using ScriptedGuest clone = new(_store.Socket) { BootId = guest.BootId, PreviousSession = first };
+        clone.Connect();
+        ScriptedGuestRing ring = new(0);
+        using ScriptedGuestLink bulk = clone.OpenBulk(ring);
+        bulk.SendBytes(ring.TakeSubBuffers(3));
+        bulk.ShutDown();
+        bulk.AwaitClosed();
+        clone.Stop(ring);
+        // Both go on, each in its own folder.
+        guest.Connect();
+        await collector.StopAsync();
+        Assert.Equal(2, Directory.GetDirectories(StorePaths.Boots(_store.Guest)).Length);
+        Assert.Empty(TestStore.Segments(_store.Boot(guest), 0));
+        _store.AssertExact(_store.Boot(guest, life: 1), ring);
+    }
+
+    [Fact]
+    public void A_welcome_that_got_lost_makes_no_other_life()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        Guid known = guest.Connect().Session;
+        guest.OpenKmsg(out _).Dispose();
+        guest.Connect();
+        guest.PreviousSession = known;
+        guest.Connect();
+        Assert.Single(Directory.GetDirectories(StorePaths.Boots(_store.Guest)));
+    }
+
+    [Fact]
+    public void A_silent_session_ends_as_lost_and_its_streams_are_accounted()
+    {
+        using InProcessCollector collector = new(_store, times: new SessionTimes { DeadAfter = TimeSpan.FromSeconds(2), Heartbeat = TimeSpan.FromSeconds(60), ClockBurst = TimeSpan.FromSeconds(60) });
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        ScriptedGuestRing ring = new(0);
+        using ScriptedGuestLink bulk = guest.OpenBulk(ring);
+        bulk.SendBytes(ring.TakeSubBuffers(3));
+        ring.TakeSubBuffer();
+        guest.SendCounters(ring);
+        TestStore.Await(() => _store.BootRecord(guest).EndReason == "lost", "the session is given up");
+        _store.AssertExact(_store.Boot(guest), ring);
+    }
+
+    [Fact]
+    public void A_new_boot_of_the_same_guest_ends_the_older_one()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest before = new(_store.Socket);
+        before.Connect();
+        using ScriptedGuest after = new(_store.Socket);
+        after.Connect();
+        TestStore.Await(() => _store.BootRecord(before).EndReason == "superseded", "the older boot has ended");
+        Assert.Null(_store.BootRecord(after).Ended);
+    }
+
+    [Fact]
+    public void Clocks_are_measured_and_the_probe_is_answered()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        using ScriptedGuestLink probe = guest.Open(guest.OtherHello(ConnectionKind.Probe), out _);
+        probe.SendBytes(new byte[Wire.ProbeBytes]);
+        Assert.Equal(Wire.ProbeBytes, probe.Receive<ProbeResult>().Bytes);
+        string clock = StorePaths.Clock(_store.Boot(guest));
+        TestStore.Await(() => File.Exists(clock) && File.ReadAllText(clock).EndsWith('\n'), "a burst of pings is answered");
+        ClockSample sample = System.Text.Json.JsonSerializer.Deserialize(File.ReadAllLines(clock)[0], StoreJson.Default.ClockSample)!;
+        Assert.InRange(sample.Error, 0, 1_000_000_000);
+        Assert.NotNull(sample.GuestLocal);
+    }
+
+    public void Dispose() => _store.Dispose();
+}

@@ -1,0 +1,36 @@
+using VsockPair.Sessions;
+
+namespace VsockPair.HostCollector.Tests.Sessions;
+
+public sealed class TokenBucketTests
+{
+    [Fact]
+    public void Allows_the_burst_then_the_rate()
+    {
+        StoppedClock clock = new();
+        TokenBucket bucket = new(100, clock);
+        bucket.Take(399);
+        Assert.True(bucket.HasRoom);
+        bucket.Take(51);
+        Assert.False(bucket.HasRoom);
+        clock.Advance(TimeSpan.FromSeconds(0.4));
+        Assert.False(bucket.HasRoom);
+        clock.Advance(TimeSpan.FromSeconds(0.2));
+        Assert.True(bucket.HasRoom);
+        clock.Advance(TimeSpan.FromDays(1));
+        Assert.True(bucket.HasRoom);
+        bucket.Take(400);
+        Assert.False(bucket.HasRoom);
+    }
+
+    private sealed class StoppedClock : TimeProvider
+    {
+        private long _now;
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => _now;
+
+        public void Advance(TimeSpan time) => _now += time.Ticks;
+    }
+}

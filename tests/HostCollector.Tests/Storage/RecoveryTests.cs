@@ -1,0 +1,91 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using VsockPair.Storage;
+using VsockPair.TestKit;
+
+namespace VsockPair.HostCollector.Tests.Storage;
+
+public sealed class RecoveryTests : IDisposable
+{
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("vp");
+    private readonly StorageWorker _worker = new(NullLogger<StorageWorker>.Instance);
+
+    [Fact]
+    public async Task A_torn_slot_is_cut_off_and_whole_ones_are_counted_and_closed()
+    {
+        ScriptedGuestRing ring = new(0);
+        byte[] whole = ring.TakeSubBuffers(3);
+        string file = Path.Combine(_folder.FullName, StorePaths.SegmentName(1, 4096));
+        await File.WriteAllBytesAsync(file, [.. whole, .. new byte[100]]);
+        Assert.Equal(ring.ReadEvents, SegmentRecovery.Recover(_folder.FullName, _worker));
+        await _worker.FlushAsync();
+        Assert.Equal(whole, await File.ReadAllBytesAsync(file));
+        SegmentSummary sum = SegmentSum.TryRead(file)!;
+        Assert.Equal((3L, (long)ring.ReadEvents, 1_000_000_000ul, 1_000_002_000ul), (sum.Slots, sum.Events, sum.First, sum.Last));
+        Assert.False(SegmentRecovery.HasOpen(_folder.FullName));
+    }
+
+    [Fact]
+    public async Task A_closed_segment_is_never_written_again()
+    {
+        ScriptedGuestRing ring = new(0);
+        string file = Path.Combine(_folder.FullName, StorePaths.SegmentName(1, 4096));
+        await File.WriteAllBytesAsync(file, ring.TakeSubBuffers(2));
+        SegmentRecovery.Recover(_folder.FullName, _worker);
+        await _worker.FlushAsync();
+        byte[] sum = await File.ReadAllBytesAsync(SegmentSum.PathOf(file));
+        await File.AppendAllTextAsync(file, "bit rot");
+        Assert.Equal(ring.ReadEvents, SegmentRecovery.Recover(_folder.FullName, _worker));
+        await _worker.FlushAsync();
+        Assert.Equal(2 * 4096 + 7, new FileInfo(file).Length);
+        Assert.Equal(sum, await File.ReadAllBytesAsync(SegmentSum.PathOf(file)));
+    }
+
+    [Fact]
+    public void A_segment_without_a_whole_slot_is_removed()
+    {
+        string file = Path.Combine(_folder.FullName, StorePaths.SegmentName(1, 4096));
+        File.WriteAllBytes(file, new byte[4095]);
+        Assert.Equal(0ul, SegmentRecovery.Recover(_folder.FullName, _worker));
+        Assert.False(File.Exists(file));
+    }
+
+    [Fact]
+    public async Task A_torn_kernel_log_record_is_cut_off_and_gaps_are_found_again()
+    {
+        string whole = ScriptedGuest.KmsgRecord(2, "two") + ScriptedGuest.KmsgRecord(5, "five\n KEY=value");
+        string file = Path.Combine(_folder.FullName, StorePaths.KmsgName(2));
+        await File.WriteAllTextAsync(file, whole + "6,6,60,-;to");
+        List<(ulong, ulong)> gaps = [];
+        Assert.Equal(6ul, KmsgRecovery.Recover(_folder.FullName, _worker, (first, last) => gaps.Add((first, last))));
+        await _worker.FlushAsync();
+        Assert.Equal([(0ul, 1ul), (3ul, 4ul)], gaps);
+        Assert.Equal(whole, await File.ReadAllTextAsync(file));
+        SegmentSummary sum = SegmentSum.TryRead(file)!;
+        Assert.Equal((2L, 2ul, 5ul), (sum.Slots, sum.First, sum.Last));
+    }
+
+    [Fact]
+    public void A_torn_line_of_a_ledger_is_cut_off_before_the_next_is_written()
+    {
+        string path = Path.Combine(_folder.FullName, "losses.jsonl");
+        DiskReserve reserve = new(_folder.FullName);
+        LossRecord record = new() { Time = DateTimeOffset.UnixEpoch, Source = "ring", Stream = "cpu0", Events = 3 };
+        using (LossLedger ledger = new(path, reserve))
+        {
+            ledger.Append(record);
+        }
+        File.AppendAllText(path, "{\"time\":\"20");
+        using (LossLedger ledger = new(path, reserve))
+        {
+            ledger.Append(record);
+        }
+        Assert.Equal([record, record], LossLedger.Read(path));
+        Assert.Equal(2, File.ReadAllLines(path).Length);
+    }
+
+    public void Dispose()
+    {
+        _worker.Dispose();
+        _folder.Delete(recursive: true);
+    }
+}

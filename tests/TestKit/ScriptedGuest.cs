@@ -1,0 +1,223 @@
+using System.Collections.Concurrent;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text;
+using VsockPair.Protocol;
+
+namespace VsockPair.TestKit;
+
+/// <summary>
+/// A guest without a kernel: speaks the protocol over a hybrid vsock socket as the agent does, with rings, kernel log and files that a test makes up. Everything can also be
+/// done wrongly: <see cref="OpenLink"/> gives a bare connection. Control is answered on a thread of its own (heartbeats and pings).
+/// </summary>
+/// <example><code>
+/// using ScriptedGuest guest = new(socket);
+/// guest.Connect();
+/// ScriptedGuestRing ring = new(cpu: 0);
+/// using ScriptedGuestLink bulk = guest.OpenBulk(ring);
+/// bulk.SendBytes(ring.TakeSubBuffers(100));
+/// guest.Stop(ring);
+/// </code></example>
+public sealed class ScriptedGuest(string socketPath) : IDisposable
+{
+    private readonly BlockingCollection<byte[]> _control = [];
+    private readonly ConcurrentDictionary<uint, BlockingCollection<byte[]>> _answers = new();
+    private ScriptedGuestLink? _link;
+    private uint _files;
+
+    public Guid BootId { get; init; } = Guid.NewGuid();
+
+    public Guid PreviousSession { get; set; }
+
+    public int Cpus { get; init; } = 4;
+
+    public string KernelRelease { get; init; } = "6.12.0-scripted";
+
+    /// <summary>Of the live session.</summary>
+    public Welcome Session { get; private set; }
+
+    /// <summary>Frames of the collector's on control but heartbeats, pings and answers to offers.</summary>
+    public BlockingCollection<byte[]> ControlFrames => _control;
+
+    public ScriptedGuestLink Control => _link ?? throw new InvalidOperationException("Not connected.");
+
+    public Hello ControlHello => new()
+    {
+        OldestVersion = Wire.OldestVersion,
+        NewestVersion = Wire.NewestVersion,
+        Kind = ConnectionKind.Control,
+        BootId = BootId,
+        Control = new ControlHello
+        {
+            AgentInstance = Guid.NewGuid(),
+            PreviousSession = PreviousSession,
+            AgentVersion = "0.1.0",
+            KernelRelease = KernelRelease,
+            KernelVersion = "#1 SMP",
+            Machine = "x86_64",
+            NodeName = "scripted",
+            BuildId = new byte[20],
+            PossibleCpus = Cpus,
+            SubBufferBytes = 4096,
+            TraceClock = "boot",
+            Notes = [],
+        },
+    };
+
+    /// <summary>A bare connection, on which nothing was said yet.</summary>
+    public ScriptedGuestLink OpenLink() => new(socketPath);
+
+    /// <summary>Opens a session and answers heartbeats and pings from here on.</summary>
+    public Welcome Connect()
+    {
+        _link?.Dispose();
+        ScriptedGuestLink link = OpenLink();
+        link.Send(ControlHello);
+        Session = link.Receive<Welcome>();
+        PreviousSession = Session.Session;
+        _link = link;
+        new Thread(() => AnswerControl(link)) { IsBackground = true, Name = "scripted guest" }.Start();
+        return Session;
+    }
+
+    /// <summary>Connects as soon as a collector is there, like an agent whose collector restarts.</summary>
+    public Welcome ConnectPatiently(TimeSpan? patience = null)
+    {
+        DateTime end = DateTime.UtcNow + (patience ?? ScriptedGuestLink.DefaultPatience);
+        while (true)
+        {
+            try
+            {
+                return Connect();
+            }
+            catch (Exception e) when (e is SocketException or InvalidOperationException or RefusedException && DateTime.UtcNow < end)
+            {
+                Thread.Sleep(20);
+            }
+        }
+    }
+
+    public Hello HelloFor(ScriptedGuestRing ring) => OtherHello(ConnectionKind.Bulk) with { Bulk = ring.Hello };
+
+    public Hello OtherHello(ConnectionKind kind) => new()
+    {
+        OldestVersion = Wire.OldestVersion,
+        NewestVersion = Wire.NewestVersion,
+        Kind = kind,
+        BootId = BootId,
+        Token = Session.Token,
+        ProbeBytes = kind == ConnectionKind.Probe ? Wire.ProbeBytes : 0,
+    };
+
+    public ScriptedGuestLink OpenBulk(ScriptedGuestRing ring) => Open(HelloFor(ring), out _);
+
+    /// <param name="next">The first record that the collector lacks.</param>
+    public ScriptedGuestLink OpenKmsg(out ulong next)
+    {
+        ScriptedGuestLink link = Open(OtherHello(ConnectionKind.Kmsg), out Welcome welcome);
+        next = welcome.NextSequence;
+        return link;
+    }
+
+    public ScriptedGuestLink Open(Hello hello, out Welcome welcome)
+    {
+        ScriptedGuestLink link = OpenLink();
+        try
+        {
+            link.Send(hello);
+            welcome = link.Receive<Welcome>();
+            return link;
+        }
+        catch
+        {
+            link.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A record as the kernel writes it.</summary>
+    public static string KmsgRecord(ulong sequence, string text) => $"6,{sequence},{sequence * 10},-;{text}\n";
+
+    public static void SendKmsg(ScriptedGuestLink link, string records)
+    {
+        byte[] frame = new byte[Wire.MaxFrameBytes];
+        link.SendBytes(frame.AsSpan(0, KmsgRecords.Encode(Encoding.UTF8.GetBytes(records), frame)));
+    }
+
+    public void SendCounters(ScriptedGuestRing ring, bool final = false) => Control.Send(ring.Counters(final));
+
+    /// <summary>Offers a file, and sends it if it is wanted.</summary>
+    /// <returns>The collector's answer, after a wanted file was stored.</returns>
+    public OfferAnswer OfferFile(OfferedKind kind, string name, byte[] content)
+    {
+        uint id = ++_files;
+        BlockingCollection<byte[]> answers = _answers.GetOrAdd(id, _ => []);
+        Control.Send(new FileOffer(id, kind, name, content.Length, 0, SHA256.HashData(content)));
+        if (!Frame.TryDecode(Await(answers), out FileAnswer answer) || answer.Answer != OfferAnswer.Want)
+        {
+            return answer.Answer;
+        }
+        byte[] frame = new byte[Wire.MaxFrameBytes];
+        for (int at = 0; at < content.Length; at += Wire.MaxFileChunkBytes)
+        {
+            ReadOnlySpan<byte> chunk = content.AsSpan(at, Math.Min(Wire.MaxFileChunkBytes, content.Length - at));
+            Control.SendBytes(frame.AsSpan(0, new FileChunk(id, at, chunk).Encode(frame)));
+        }
+        return Frame.TryDecode(Await(answers), out FileStored _) ? OfferAnswer.Want : throw new InvalidOperationException("No FileStored came.");
+    }
+
+    /// <summary>Ends the session in good order, as an agent does when it is stopped. The bulk connections were shut down before.</summary>
+    public void Stop(params ScriptedGuestRing[] rings)
+    {
+        foreach (ScriptedGuestRing ring in rings)
+        {
+            SendCounters(ring, final: true);
+        }
+        Control.Send(new Goodbye("stopped"));
+        Control.Dispose();
+    }
+
+    public void Dispose()
+    {
+        _link?.Dispose();
+        _control.Dispose();
+    }
+
+    private static byte[] Await(BlockingCollection<byte[]> frames) =>
+        frames.TryTake(out byte[]? frame, ScriptedGuestLink.DefaultPatience) ? frame : throw new TimeoutException("No answer from the collector.");
+
+    private void AnswerControl(ScriptedGuestLink link)
+    {
+        try
+        {
+            while (link.ReceiveFrame() is byte[] body)
+            {
+                if (Frame.TryDecode(body, out Ping ping))
+                {
+                    long boot = Environment.TickCount64 * 1_000_000;
+                    link.Send(new Pong(ping.Number, boot, DateTime.UtcNow.Ticks * 100, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? 100 : null));
+                }
+                else if (Frame.TryDecode(body, out Heartbeat heartbeat))
+                {
+                    link.Send(heartbeat);
+                }
+                else if (Frame.TryDecode(body, out FileAnswer answer))
+                {
+                    _answers.GetOrAdd(answer.Id, _ => []).Add(body);
+                }
+                else if (Frame.TryDecode(body, out FileStored stored))
+                {
+                    _answers.GetOrAdd(stored.Id, _ => []).Add(body);
+                }
+                else
+                {
+                    _control.Add(body);
+                }
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or InvalidOperationException)
+        {
+            // The test has closed the connection, or its collector was killed.
+        }
+    }
+}
