@@ -61,7 +61,7 @@ internal sealed class Agent : IDisposable
         if (instance is not null)
         {
             ReadStrategy strategy = ReadStrategyProbe.Probe(instance.SubBufferBytes, $"{paths.Proc}/kallsyms");
-            AgentLog.Info($"recording {instance.Events.Count} events, strategy {strategy}");
+            AgentLog.Info($"recording {instance.Events.Count} events, {ReadStrategyProbe.Describe(strategy)}");
             trace = new TraceRecorder(instance, strategy, options.Flush, paths, host, stop.Wake);
             trace.FollowOnlineCpus();
         }
@@ -93,7 +93,7 @@ internal sealed class Agent : IDisposable
         }
         try
         {
-            int cpus = CpuList.Parse(File.ReadAllText($"{paths.SysFs}/devices/system/cpu/online")).Count;
+            int cpus = CpuList.Parse(SmallFile.ReadText($"{paths.SysFs}/devices/system/cpu/online")).Count;
             TraceInstance instance = TraceInstance.Open(top, options, state, cpus, MemInfo.ReadTotalKb(paths));
             instance.Record(options.Events, notes);
             return instance;

@@ -36,7 +36,7 @@ internal sealed class AgentSession : IDisposable
         _control = new FrameChannel(socket, agent.Stop.Wake, IsSendHopeless);
         _files = new FileOffers(_control, agent.Hashes, agent.Pstore.Acknowledged);
         _probe = new Thread(ProbePath, 128 * 1024) { Name = "probe", IsBackground = true };
-        agent.State.Change(agent.State.Ring with { Session = welcome.Session });
+        agent.State.Change(agent.State.Ring.InSession(welcome.Session));
         AgentLog.Info($"session {welcome.Session} with {agent.Host.Target}");
     }
 

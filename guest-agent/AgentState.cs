@@ -1,4 +1,5 @@
 using VsockPair.GuestAgent.Tracing;
+using VsockPair.Linux;
 
 namespace VsockPair.GuestAgent;
 
@@ -9,10 +10,10 @@ namespace VsockPair.GuestAgent;
 internal sealed class AgentState : IDisposable
 {
     private readonly string _folder;
-    private readonly IDisposable? _lock;
+    private readonly Fd? _lock;
     private bool _cannotSave;
 
-    private AgentState(string folder, IDisposable? @lock, RingState ring)
+    private AgentState(string folder, Fd? @lock, RingState ring)
     {
         _folder = folder;
         _lock = @lock;
@@ -25,25 +26,20 @@ internal sealed class AgentState : IDisposable
     public static AgentState? Open(string folder, Guid bootId)
     {
         RingState fresh = new() { BootId = bootId };
-        try
+        int made = Sys.MakeDirectory(folder, 0x1ED);
+        if (made is < 0 and not -Errno.EEXIST)
         {
-            Directory.CreateDirectory(folder);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            AgentLog.Warning($"{folder} cannot be written, a restart will begin a new trace ring: {e.Message}");
+            AgentLog.Warning($"{folder} cannot be made, a restart will begin a new trace ring: {Errno.Describe(-made)}");
             return new AgentState(folder, null, fresh) { _cannotSave = true };
         }
-        try
+        string path = Path.Combine(folder, "lock");
+        Fd held = Fd.Own(Sys.Open(path, Constants.O_RDWR | Constants.O_CREAT, 0x180), "open", path);
+        if (Sys.TryLock(held.Value) < 0)
         {
-            // FileShare.None is an flock(2), which ends with the process.
-            IDisposable held = File.OpenHandle(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh);
-        }
-        catch (IOException)
-        {
+            held.Dispose();
             return null;
         }
+        return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh);
     }
 
     public void Change(RingState ring)
@@ -57,7 +53,7 @@ internal sealed class AgentState : IDisposable
         {
             ring.Save(_folder);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (LinuxException e)
         {
             _cannotSave = true;
             AgentLog.Warning($"{_folder} cannot be written, a restart will begin a new trace ring: {e.Message}");

@@ -1,12 +1,13 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using VsockPair.GuestAgent.Tracing;
+using VsockPair.Linux;
 using VsockPair.Protocol;
 
 namespace VsockPair.GuestAgent;
 
 /// <summary>What this boot and this agent process say of themselves in a Hello.</summary>
-internal sealed record GuestIdentity
+internal sealed class GuestIdentity
 {
     private const int BuildIdNote = 3;
 
@@ -19,22 +20,20 @@ internal sealed record GuestIdentity
     public required ReadOnlyMemory<byte> BuildId { get; init; }
     public required int PossibleCpus { get; init; }
 
-    public static string Version => typeof(GuestIdentity).Assembly.GetName().Version!.ToString(3);
-
     public static GuestIdentity Read(GuestPaths paths)
     {
         string kernel = $"{paths.Proc}/sys/kernel";
         string notes = $"{paths.SysFs}/kernel/notes";
         return new GuestIdentity
         {
-            BootId = Guid.Parse(File.ReadAllText($"{kernel}/random/boot_id").Trim()),
+            BootId = Guid.Parse(SmallFile.ReadText($"{kernel}/random/boot_id")),
             AgentInstance = Guid.NewGuid(),
-            AgentVersion = Version,
-            KernelRelease = File.ReadAllText($"{kernel}/osrelease").Trim(),
-            KernelVersion = File.ReadAllText($"{kernel}/version").Trim(),
-            NodeName = File.ReadAllText($"{kernel}/hostname").Trim(),
-            BuildId = File.Exists(notes) ? FindBuildId(File.ReadAllBytes(notes)) : default,
-            PossibleCpus = CpuList.Parse(File.ReadAllText($"{paths.SysFs}/devices/system/cpu/possible")).Count,
+            AgentVersion = AgentVersionText.Value,
+            KernelRelease = SmallFile.ReadText($"{kernel}/osrelease"),
+            KernelVersion = SmallFile.ReadText($"{kernel}/version"),
+            NodeName = SmallFile.ReadText($"{kernel}/hostname"),
+            BuildId = File.Exists(notes) ? FindBuildId(SmallFile.ReadBytes(notes)) : default,
+            PossibleCpus = CpuList.Parse(SmallFile.ReadText($"{paths.SysFs}/devices/system/cpu/possible")).Count,
         };
     }
 

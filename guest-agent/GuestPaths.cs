@@ -1,19 +1,19 @@
 namespace VsockPair.GuestAgent;
 
 /// <summary>Where the kernel's interfaces stand. Tests give another root.</summary>
-internal sealed record GuestPaths(string Root = "")
+internal sealed class GuestPaths(string root = "")
 {
-    public string Proc { get; } = $"{Root}/proc";
+    public string Proc { get; } = $"{root}/proc";
 
-    public string SysFs { get; } = $"{Root}/sys";
+    public string SysFs { get; } = $"{root}/sys";
 
-    public string Kmsg { get; } = $"{Root}/dev/kmsg";
+    public string Kmsg { get; } = $"{root}/dev/kmsg";
 
-    public IReadOnlyList<string> Tracefs { get; } = [$"{Root}/sys/kernel/tracing", $"{Root}/sys/kernel/debug/tracing"];
+    public string[] Tracefs { get; } = [$"{root}/sys/kernel/tracing", $"{root}/sys/kernel/debug/tracing"];
 
     /// <summary>The kernel's own place, and where systemd-pstore moves the records to.</summary>
-    public IReadOnlyList<string> Pstore { get; } = [$"{Root}/sys/fs/pstore", $"{Root}/var/lib/systemd/pstore"];
+    public string[] Pstore { get; } = [$"{root}/sys/fs/pstore", $"{root}/var/lib/systemd/pstore"];
 
     /// <summary>What must survive the agent, but not the boot.</summary>
-    public string State { get; } = $"{Root}/run/vsockpair-agent";
+    public string State { get; } = $"{root}/run/vsockpair-agent";
 }

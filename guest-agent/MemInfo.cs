@@ -1,4 +1,5 @@
 using System.Globalization;
+using VsockPair.Linux;
 
 namespace VsockPair.GuestAgent;
 
@@ -8,7 +9,8 @@ internal static class MemInfo
     public static long ReadTotalKb(GuestPaths paths)
     {
         // "MemTotal:        2014204 kB"
-        string line = File.ReadLines($"{paths.Proc}/meminfo").First(l => l.StartsWith("MemTotal:", StringComparison.Ordinal));
+        string line = Array.Find(SmallFile.ReadText($"{paths.Proc}/meminfo").Split('\n'), l => l.StartsWith("MemTotal:", StringComparison.Ordinal))
+            ?? throw new InvalidDataException("/proc/meminfo has no line MemTotal");
         return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
     }
 }

@@ -14,7 +14,7 @@ using VsockPair.GuestAgent.Connections;
 CommandLine commandLine = CommandLine.Parse(args, Environment.GetEnvironmentVariables());
 if (commandLine.UsageFaults.Count > 0)
 {
-    commandLine.UsageFaults.ToList().ForEach(AgentLog.Error);
+    commandLine.UsageFaults.ForEach(AgentLog.Error);
     AgentLog.Error("try --help");
     return ExitCode.Usage;
 }
@@ -24,14 +24,14 @@ switch (commandLine.Command)
         StandardOutput.WriteLine(CommandLine.Usage);
         return ExitCode.Done;
     case AgentCommand.Version:
-        StandardOutput.WriteLine($"vsockpair-agent {GuestIdentity.Version}");
+        StandardOutput.WriteLine($"vsockpair-agent {AgentVersionText.Value}");
         return ExitCode.Done;
     default:
         break;
 }
 if (commandLine.ConfigurationFaults.Count > 0)
 {
-    commandLine.ConfigurationFaults.ToList().ForEach(AgentLog.Error);
+    commandLine.ConfigurationFaults.ForEach(AgentLog.Error);
     return ExitCode.Configuration;
 }
 
@@ -57,6 +57,6 @@ try
 catch (Exception e)
 #pragma warning restore CA1031
 {
-    AgentLog.Error($"failed: {e.GetType().Name}: {e.Message}");
+    AgentLog.Error($"failed: {e.Message}");
     return ExitCode.Failed;
 }

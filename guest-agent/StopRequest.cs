@@ -6,7 +6,8 @@ namespace VsockPair.GuestAgent;
 /// <summary>SIGTERM and SIGINT become a flag and a wake-up of the main thread, which ends everything in order.</summary>
 internal sealed class StopRequest : IDisposable
 {
-    private readonly List<PosixSignalRegistration> _signals = [];
+    private PosixSignalRegistration? _terminate;
+    private PosixSignalRegistration? _interrupt;
     private volatile bool _requested;
 
     public WakeEvent Wake { get; } = new();
@@ -15,14 +16,8 @@ internal sealed class StopRequest : IDisposable
 
     public void OnSignals()
     {
-        foreach (PosixSignal signal in (PosixSignal[])[PosixSignal.SIGTERM, PosixSignal.SIGINT])
-        {
-            _signals.Add(PosixSignalRegistration.Create(signal, context =>
-            {
-                context.Cancel = true;
-                Request();
-            }));
-        }
+        _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Request);
+        _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Request);
     }
 
     public void Request()
@@ -31,9 +26,16 @@ internal sealed class StopRequest : IDisposable
         Wake.Set();
     }
 
+    private void Request(PosixSignalContext signal)
+    {
+        signal.Cancel = true;
+        Request();
+    }
+
     public void Dispose()
     {
-        _signals.ForEach(s => s.Dispose());
+        _terminate?.Dispose();
+        _interrupt?.Dispose();
         Wake.Dispose();
     }
 }

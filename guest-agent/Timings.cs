@@ -3,7 +3,7 @@ using VsockPair.Protocol;
 namespace VsockPair.GuestAgent;
 
 /// <summary>Time limits of a session, as PROTOCOL.md has them; tests shorten them.</summary>
-internal sealed record Timings
+internal sealed class Timings
 {
     public TimeSpan Handshake { get; init; } = Wire.HandshakeTimeout;
     public TimeSpan Heartbeat { get; init; } = Wire.HeartbeatInterval;

@@ -12,7 +12,7 @@ internal enum AgentCommand
 /// <summary>
 /// What the user asked for. Later sources win: configuration file, its drop-ins, environment, command line; <c>--event</c> replaces the configured list.
 /// </summary>
-internal sealed record CommandLine
+internal sealed class CommandLine
 {
     public const string Usage = """
         usage: vsockpair-agent [run] [--config FILE] [--host CID:PORT] [--event SYSTEM[:EVENT]]... [--buffer-kb N] [--flush SECONDS]
@@ -32,10 +32,10 @@ internal sealed record CommandLine
     public AgentOptions Options { get; init; } = new();
 
     /// <summary>Wrong use of the command line, one line each: exit 2.</summary>
-    public IReadOnlyList<string> UsageFaults { get; init; } = [];
+    public List<string> UsageFaults { get; init; } = [];
 
     /// <summary>Wrong configuration, one line each: exit 78.</summary>
-    public IReadOnlyList<string> ConfigurationFaults { get; init; } = [];
+    public List<string> ConfigurationFaults { get; init; } = [];
 
     public static CommandLine Parse(IReadOnlyList<string> arguments, System.Collections.IDictionary environment)
     {
@@ -98,11 +98,11 @@ internal sealed record CommandLine
         AgentOptions options = new();
         if (command == AgentCommand.Run)
         {
-            ApplyConfiguration(ref options, file, environment, configurationFaults);
+            ApplyConfiguration(options, file, environment, configurationFaults);
         }
         foreach ((string key, string value, string name) in settings)
         {
-            if (OptionSetting.Apply(ref options, key, value) is string fault)
+            if (OptionSetting.Apply(options, key, value) is string fault)
             {
                 usageFaults.Add($"{name}: {fault}");
             }
@@ -110,15 +110,16 @@ internal sealed record CommandLine
         return new CommandLine { Command = command, Options = options, UsageFaults = usageFaults, ConfigurationFaults = configurationFaults };
     }
 
-    private static void ApplyConfiguration(ref AgentOptions options, string? file, System.Collections.IDictionary environment, List<string> faults)
+    private static void ApplyConfiguration(AgentOptions options, string? file, System.Collections.IDictionary environment, List<string> faults)
     {
         if (file is not null && !File.Exists(file))
         {
             faults.Add($"{file}: there is no such file");
         }
-        foreach (IniEntry entry in IniFile.Load(file ?? AgentOptions.DefaultFile, faults).Concat(IniFile.FromEnvironment(environment)))
+        List<IniEntry> entries = [.. IniFile.Load(file ?? AgentOptions.DefaultFile, faults), .. IniFile.FromEnvironment(environment)];
+        foreach (IniEntry entry in entries)
         {
-            if (OptionSetting.Apply(ref options, $"{entry.Section}.{entry.Key}", entry.Value) is string fault)
+            if (OptionSetting.Apply(options, $"{entry.Section}.{entry.Key}", entry.Value) is string fault)
             {
                 faults.Add($"{entry.Origin}: [{entry.Section}] {entry.Key}: {fault}");
             }

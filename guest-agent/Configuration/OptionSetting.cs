@@ -9,10 +9,10 @@ internal static class OptionSetting
 {
     private const int SmallestBufferKb = 16;
     private const int LargestBufferKb = 1 << 20;
-    private static readonly TimeSpan LongestFlush = TimeSpan.FromHours(1);
+    private const int LongestFlushSeconds = 3600;
 
     /// <returns>Null, or what is wrong with <paramref name="value"/>.</returns>
-    public static string? Apply(ref AgentOptions options, string key, string value)
+    public static string? Apply(AgentOptions options, string key, string value)
     {
         switch (key)
         {
@@ -21,7 +21,7 @@ internal static class OptionSetting
                 {
                     return $"\"{value}\" is no vsock address: write CID:PORT, e.g. 2:829";
                 }
-                options = options with { Host = host };
+                options.Host = host;
                 return null;
             case "Trace.Events":
                 string[] events = value.Split([' ', '\t', ','], StringSplitOptions.RemoveEmptyEntries);
@@ -29,37 +29,49 @@ internal static class OptionSetting
                 {
                     return $"\"{bad}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
                 }
-                options = options with { Events = events };
+                options.Events = events;
                 return null;
             case "Trace.BufferKb":
                 if (!int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int kb) || kb is < SmallestBufferKb or > LargestBufferKb)
                 {
                     return $"\"{value}\" is no buffer size: write KiB per vCPU, {SmallestBufferKb} to {LargestBufferKb}";
                 }
-                options = options with { BufferKb = kb };
+                options.BufferKb = kb;
                 return null;
             case "Trace.Flush":
-                if (!Quantity.TryParseTime(value, out TimeSpan flush) || flush < TimeSpan.FromSeconds(1) || flush > LongestFlush)
+                if (!Quantity.TryParseTime(value, out TimeSpan flush) || flush < TimeSpan.FromSeconds(1) || flush > TimeSpan.FromSeconds(LongestFlushSeconds))
                 {
-                    return $"\"{value}\" is no flush time: write seconds, 1 to {LongestFlush.TotalSeconds}";
+                    return $"\"{value}\" is no flush time: write seconds, 1 to {LongestFlushSeconds}";
                 }
-                options = options with { Flush = flush };
+                options.Flush = flush;
                 return null;
             case "Pstore.RemoveAcknowledged":
                 if (!Quantity.TryParseSwitch(value, out bool remove))
                 {
                     return $"\"{value}\" is neither yes nor no";
                 }
-                options = options with { RemoveAcknowledged = remove };
+                options.RemoveAcknowledged = remove;
                 return null;
             default:
                 return "there is no such setting";
         }
     }
 
+    private static bool IsName(string text)
+    {
+        foreach (char c in text)
+        {
+            if (!char.IsAsciiLetterOrDigit(c) && c is not ('_' or '-' or '*' or '?'))
+            {
+                return false;
+            }
+        }
+        return text.Length > 0;
+    }
+
     private static bool IsEvent(string text)
     {
         string[] parts = text.Split(':');
-        return parts.Length <= 2 && Array.TrueForAll(parts, p => p.Length > 0 && p.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '*' or '?'));
+        return parts.Length <= 2 && Array.TrueForAll(parts, IsName);
     }
 }

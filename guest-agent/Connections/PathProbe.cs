@@ -59,7 +59,7 @@ internal sealed unsafe class PathProbe(IHostConnector host, SessionLink link, Wa
             long left = deadline - Environment.TickCount64;
             if (!open || left <= 0 || link.IsClosed)
             {
-                return open ? $"no answer within {link.Timings.Probe.TotalSeconds} s" : "the collector closed the connection";
+                return open ? $"no answer within {(int)link.Timings.Probe.TotalSeconds} s" : "the collector closed the connection";
             }
             SocketWait.For(channel.Socket, POLLIN, wake, (int)left);
         }

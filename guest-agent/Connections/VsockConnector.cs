@@ -8,7 +8,7 @@ internal sealed class VsockConnector(VsockAddress host) : IHostConnector
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(2);
 
-    public string Target { get; } = $"vsock {host}";
+    public string Target { get; } = $"vsock {host.ToString()}";
 
     public Fd Connect(ConnectionKind kind)
     {

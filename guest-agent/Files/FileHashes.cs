@@ -1,18 +1,19 @@
 namespace VsockPair.GuestAgent.Files;
 
 /// <summary>Size and SHA-256 of a file.</summary>
-internal readonly record struct FileHash(long Size, byte[] Sha256);
+internal sealed class FileHash(long size, byte[] sha256)
+{
+    public long Size { get; } = size;
+
+    public byte[] Sha256 { get; } = sha256;
+}
 
 /// <summary>What this process has hashed already; a new session offers it again without reading it.</summary>
 internal sealed class FileHashes
 {
     private readonly Dictionary<string, FileHash> _known = [];
 
-    public bool TryGet(OfferedFile file, out FileHash hash)
-    {
-        hash = default;
-        return file.HashKey is not null && _known.TryGetValue(file.HashKey, out hash);
-    }
+    public FileHash? Find(OfferedFile file) => file.HashKey is null ? null : _known.GetValueOrDefault(file.HashKey);
 
     public void Add(OfferedFile file, FileHash hash)
     {

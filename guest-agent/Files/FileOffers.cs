@@ -91,7 +91,7 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
     /// <returns>False when an offer could be made without work, or there is none to make.</returns>
     private bool TryBegin()
     {
-        if (!_toSend.TryDequeue(out _current) && _toOffer.TryDequeue(out _current) && hashes.TryGet(_current.File, out FileHash known))
+        if (!_toSend.TryDequeue(out _current) && _toOffer.TryDequeue(out _current) && hashes.Find(_current.File) is FileHash known)
         {
             Announce(_current, known);
             _current = null;
@@ -217,7 +217,8 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
         /// <summary>0 until it was offered.</summary>
         public uint Id { get; set; }
 
-        public FileHash Hash { get; set; }
+        /// <summary>As it was offered.</summary>
+        public FileHash Hash { get; set; } = new(0, []);
 
         public int Attempt { get; init; } = 1;
     }

@@ -3,8 +3,14 @@ using VsockPair.Protocol;
 namespace VsockPair.GuestAgent.Files;
 
 /// <summary>A file as the collector is told of it. <see cref="Path"/> is set where it is one of the guest's own, byte for byte.</summary>
-internal sealed record OfferedFile(OfferedKind Kind, string Name, Func<ByteSource> Open)
+internal sealed class OfferedFile(OfferedKind kind, string name, Func<ByteSource> open)
 {
+    public OfferedKind Kind { get; } = kind;
+
+    public string Name { get; } = name;
+
+    public Func<ByteSource> Open { get; } = open;
+
     public string? Path { get; init; }
 
     /// <summary>CLOCK_REALTIME nanoseconds, 0 where it means nothing.</summary>

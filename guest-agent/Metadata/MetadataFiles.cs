@@ -1,6 +1,7 @@
 using System.Text;
 using VsockPair.GuestAgent.Files;
 using VsockPair.GuestAgent.Tracing;
+using VsockPair.Linux;
 
 namespace VsockPair.GuestAgent.Metadata;
 
@@ -38,8 +39,8 @@ internal sealed class MetadataFiles
         }
         if (_hasSymbols)
         {
-            _fixed.Add(Kallsyms("kallsyms", KallsymsPart.Core));
-            _fixed.Add(Kallsyms("kallsyms-boot", KallsymsPart.Boot));
+            _fixed.Add(Kallsyms("kallsyms", KallsymsPart.Core, hashKey: "kallsyms"));
+            _fixed.Add(Kallsyms("kallsyms-boot", KallsymsPart.Boot, hashKey: "kallsyms-boot"));
         }
         else
         {
@@ -57,7 +58,7 @@ internal sealed class MetadataFiles
         _lastHash.Clear();
         OfferChanged(offers);
         string folder = $"{_paths.SysFs}/devices/system/cpu";
-        byte[] cpus = Encoding.UTF8.GetBytes(string.Concat(CpuRanges.Select(r => $"{r} {File.ReadAllText($"{folder}/{r}").Trim()}\n")));
+        byte[] cpus = Encoding.UTF8.GetBytes(string.Concat(Array.ConvertAll(CpuRanges, r => $"{r} {SmallFile.ReadText($"{folder}/{r}")}\n")));
         offers.Add(OfferedFile.Snapshot("cpuinfo", cpus));
         _fixed.ForEach(offers.Add);
     }
@@ -69,7 +70,7 @@ internal sealed class MetadataFiles
         OfferIfChanged(offers, "saved_cmdlines", _top?.Path("saved_cmdlines"));
         if (OfferIfChanged(offers, "modules", $"{_paths.Proc}/modules") && !isFirst && _hasSymbols)
         {
-            offers.Add(Kallsyms("kallsyms-boot", KallsymsPart.Boot) with { HashKey = null });
+            offers.Add(Kallsyms("kallsyms-boot", KallsymsPart.Boot, hashKey: null));
         }
     }
 
@@ -82,9 +83,9 @@ internal sealed class MetadataFiles
         byte[] bytes;
         try
         {
-            bytes = File.ReadAllBytes(path);
+            bytes = SmallFile.ReadBytes(path);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (LinuxException e)
         {
             AgentLog.Warning($"{path} cannot be read, ignoring: {e.Message}");
             return false;
@@ -101,15 +102,17 @@ internal sealed class MetadataFiles
         return true;
     }
 
-    private OfferedFile Kallsyms(string name, KallsymsPart part) =>
-        new(Protocol.OfferedKind.Metadata, name, () => new KallsymsSource(OpenKallsyms, part)) { HashKey = name };
+    private OfferedFile Kallsyms(string name, KallsymsPart part, string? hashKey) =>
+        new(Protocol.OfferedKind.Metadata, name, () => new KallsymsSource(OpenKallsyms, part)) { HashKey = hashKey };
 
     private FileSource OpenKallsyms() => new($"{_paths.Proc}/kallsyms");
 
     private void AddFormats(TraceInstance instance)
     {
-        IEnumerable<string> tracers = Directory.GetDirectories(instance.Files.Path("events/ftrace")).Select(f => $"ftrace/{Path.GetFileName(f)}");
-        foreach (string name in tracers.Concat(instance.Events).Order(StringComparer.Ordinal))
+        string[] tracers = Array.ConvertAll(Directory.GetDirectories(instance.Files.Path("events/ftrace")), f => $"ftrace/{Path.GetFileName(f)}");
+        List<string> names = [.. instance.Events, .. tracers];
+        names.Sort(StringComparer.Ordinal);
+        foreach (string name in names)
         {
             AddFixed($"events/{name}/format", instance.Files.Path($"events/{name}/format"));
         }

@@ -1,4 +1,5 @@
 using VsockPair.GuestAgent.Files;
+using VsockPair.Linux;
 using VsockPair.Protocol;
 
 namespace VsockPair.GuestAgent.Pstore;
@@ -11,7 +12,7 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
 {
     public static void NoteMissing(GuestPaths paths, GuestNotes notes)
     {
-        if (!paths.Pstore.Any(Directory.Exists))
+        if (!Array.Exists(paths.Pstore, Directory.Exists))
         {
             notes.Add($"no {paths.Pstore[0]}: crash records of this guest cannot survive a reboot");
         }
@@ -46,11 +47,13 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
     internal IReadOnlyList<OfferedFile> Find()
     {
         List<OfferedFile> found = [];
-        foreach (string folder in paths.Pstore.Where(Directory.Exists))
+        foreach (string folder in Array.FindAll(paths.Pstore, Directory.Exists))
         {
             try
             {
-                found.AddRange(Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Select(Describe));
+                string[] files = Directory.GetFiles(folder, "*", SearchOption.AllDirectories);
+                Array.Sort(files, StringComparer.Ordinal);
+                found.AddRange(Array.ConvertAll(files, Describe));
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
@@ -62,13 +65,13 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
 
     private static OfferedFile Describe(string path)
     {
-        FileInfo info = new(path);
-        long modified = (info.LastWriteTimeUtc - DateTime.UnixEpoch).Ticks * 100;
+        using Fd file = Fd.Own(Sys.Open(path, Constants.O_RDONLY), "open", path);
+        LinuxException.Check(Sys.Status(file.Value, out long bytes, out long modified), "fstat", path);
         return new OfferedFile(OfferedKind.Pstore, Path.GetFileName(path), () => new FileSource(path))
         {
             Path = path,
             Modified = modified,
-            HashKey = $"{path} {info.Length} {modified}",
+            HashKey = $"{path} {bytes} {modified}",
         };
     }
 }

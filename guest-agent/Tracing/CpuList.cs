@@ -5,7 +5,7 @@ namespace VsockPair.GuestAgent.Tracing;
 /// <summary>CPU ranges as <c>/sys/devices/system/cpu</c> writes them: <c>0-3,5</c>.</summary>
 internal static class CpuList
 {
-    public static IReadOnlyList<int> Parse(string text)
+    public static List<int> Parse(string text)
     {
         List<int> cpus = [];
         foreach (string range in text.Trim().Split(',', StringSplitOptions.RemoveEmptyEntries))
@@ -13,7 +13,10 @@ internal static class CpuList
             string[] ends = range.Split('-');
             int first = int.Parse(ends[0], CultureInfo.InvariantCulture);
             int last = int.Parse(ends[^1], CultureInfo.InvariantCulture);
-            cpus.AddRange(Enumerable.Range(first, last - first + 1));
+            for (int cpu = first; cpu <= last; cpu++)
+            {
+                cpus.Add(cpu);
+            }
         }
         return cpus;
     }

@@ -7,21 +7,19 @@ internal static class EventSelection
 {
     /// <param name="missing">Receives each pattern that matches nothing here.</param>
     /// <returns><c>SYSTEM/EVENT</c>, sorted, each once.</returns>
-    public static IReadOnlyList<string> Resolve(string eventsFolder, IReadOnlyList<string> patterns, ICollection<string> missing)
+    public static List<string> Resolve(string eventsFolder, IReadOnlyList<string> patterns, ICollection<string> missing)
     {
-        SortedSet<string> found = new(StringComparer.Ordinal);
-        string[] systems = Names(eventsFolder);
+        HashSet<string> found = [];
         foreach (string pattern in patterns)
         {
             string[] parts = pattern.Split(':');
             bool known = false;
-            foreach (string system in systems.Where(s => FileSystemName.MatchesSimpleExpression(parts[0], s, ignoreCase: false)))
+            foreach (string system in NamesLike(eventsFolder, parts[0]))
             {
-                foreach (string name in Names($"{eventsFolder}/{system}"))
+                foreach (string name in NamesLike($"{eventsFolder}/{system}", parts.Length > 1 ? parts[1] : "*"))
                 {
                     // Events of the system "ftrace" belong to tracers and cannot be enabled.
-                    if ((parts.Length == 1 || FileSystemName.MatchesSimpleExpression(parts[1], name, ignoreCase: false))
-                        && File.Exists($"{eventsFolder}/{system}/{name}/enable"))
+                    if (File.Exists($"{eventsFolder}/{system}/{name}/enable"))
                     {
                         found.Add($"{system}/{name}");
                         known = true;
@@ -33,8 +31,15 @@ internal static class EventSelection
                 missing.Add(pattern);
             }
         }
-        return [.. found];
+        // A collection expression would call LINQ here, which the agent does without.
+        List<string> sorted = new(found);
+        sorted.Sort(StringComparer.Ordinal);
+        return sorted;
     }
 
-    private static string[] Names(string folder) => [.. Directory.GetDirectories(folder).Select(f => Path.GetFileName(f))];
+    private static string[] NamesLike(string folder, string pattern)
+    {
+        string[] names = Array.ConvertAll(Directory.GetDirectories(folder), Path.GetFileName)!;
+        return Array.FindAll(names, n => FileSystemName.MatchesSimpleExpression(pattern, n, ignoreCase: false));
+    }
 }

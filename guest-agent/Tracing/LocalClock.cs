@@ -55,13 +55,10 @@ internal sealed class LocalClock : IDisposable
     private Tracefs? TryMakeInstance()
     {
         Tracefs own = _top.Instance(InstanceName);
-        try
+        int made = own.TryMake();
+        if (made is < 0 and not -Errno.EEXIST)
         {
-            Directory.CreateDirectory(own.Folder);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            AgentLog.Warning($"the kernel log's clock cannot be read, ignoring: {e.Message}");
+            AgentLog.Warning($"the kernel log's clock cannot be read, ignoring: mkdir {own.Folder}: {Errno.Describe(-made)}");
             return null;
         }
         own.TryWrite("buffer_size_kb", "1");

@@ -27,6 +27,13 @@ internal static unsafe class ReadStrategyProbe
     public static RecordStage CreateStage(ReadStrategy strategy, int trace, int subBufferBytes) =>
         strategy == ReadStrategy.Read ? new ReadStage(trace, subBufferBytes) : new SpliceStage(trace, subBufferBytes);
 
+    public static string Describe(ReadStrategy strategy) => strategy switch
+    {
+        ReadStrategy.SpliceLarge => "splice of large sub-buffers (S1)",
+        ReadStrategy.SplicePages => "splice of pages (S2)",
+        _ => "read and send (S3)",
+    };
+
     private static bool HasSymbol(string path, ReadOnlySpan<byte> line)
     {
         int opened = Sys.Open(path, Constants.O_RDONLY);

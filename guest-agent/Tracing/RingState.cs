@@ -1,10 +1,12 @@
+using VsockPair.Linux;
+
 namespace VsockPair.GuestAgent.Tracing;
 
 /// <summary>
 /// What the next agent process of this boot must know: which generation the ring's counters belong to, how the ring was made, and the last session.
 /// Kept in <c>/run/vsockpair-agent/ring</c>, replaced atomically.
 /// </summary>
-internal sealed record RingState
+internal sealed class RingState
 {
     public required Guid BootId { get; init; }
 
@@ -20,6 +22,25 @@ internal sealed record RingState
 
     private const string FileName = "ring";
 
+    public RingState InSession(Guid session) => new()
+    {
+        BootId = BootId,
+        Session = session,
+        Generation = Generation,
+        SubBufferBytes = SubBufferBytes,
+        AskedBufferKb = AskedBufferKb,
+    };
+
+    /// <summary>The same boot and session with another ring, or none.</summary>
+    public RingState WithRing(Guid generation, int subBufferBytes, int askedBufferKb) => new()
+    {
+        BootId = BootId,
+        Session = Session,
+        Generation = generation,
+        SubBufferBytes = subBufferBytes,
+        AskedBufferKb = askedBufferKb,
+    };
+
     /// <summary>The state of this boot, or null if there is none or it cannot be read as one.</summary>
     public static RingState? Load(string folder, Guid bootId)
     {
@@ -29,7 +50,7 @@ internal sealed record RingState
             return null;
         }
         Dictionary<string, string> values = [];
-        foreach (string line in File.ReadAllLines(path))
+        foreach (string line in SmallFile.ReadText(path).Split('\n'))
         {
             int equals = line.IndexOf('=', StringComparison.Ordinal);
             if (equals > 0)
@@ -50,9 +71,8 @@ internal sealed record RingState
     public void Save(string folder)
     {
         string path = Path.Combine(folder, FileName);
-        Directory.CreateDirectory(folder);
-        File.WriteAllText($"{path}.new", $"boot={BootId}\nsession={Session}\ngeneration={Generation}\n"
+        SmallFile.Write($"{path}.new", $"boot={BootId}\nsession={Session}\ngeneration={Generation}\n"
             + $"sub_buffer_bytes={SubBufferBytes}\nasked_buffer_kb={AskedBufferKb}\n");
-        File.Move($"{path}.new", path, overwrite: true);
+        LinuxException.Check(Sys.Rename($"{path}.new", path), "rename", path);
     }
 }

@@ -42,7 +42,7 @@ internal sealed class TraceInstance
     public IReadOnlyList<StreamCounters> Retired { get; }
 
     /// <summary><c>SYSTEM/EVENT</c> of what is recorded.</summary>
-    public IReadOnlyList<string> Events { get; private set; } = [];
+    public List<string> Events { get; private set; } = [];
 
     /// <param name="state">What an earlier agent of this boot left.</param>
     /// <param name="ramKb">Bounds the rings, unless the options name a size.</param>
@@ -64,15 +64,15 @@ internal sealed class TraceInstance
         }
 
         // Written before the ring exists: a crash in between must never leave a ring under an older generation.
-        state.Change(before with { Generation = Guid.Empty });
-        Directory.CreateDirectory(files.Folder);
+        state.Change(before.WithRing(Guid.Empty, 0, 0));
+        LinuxException.Check(files.TryMake(), "mkdir", files.Folder);
         int bufferKb = options.BufferKb ?? (int)Math.Clamp(ramKb / RamShare / onlineCpus, 8 * FewestSubBuffers, DefaultBufferKb);
         files.Write("trace_clock", Clock);
         ChooseSubBuffer(files, bufferKb);
         int subBufferBytes = ReadSubBufferBytes(files);
         bufferKb = ChooseBuffer(files, bufferKb, subBufferBytes);
         SetWatermark(files, bufferKb, subBufferBytes);
-        state.Change(before with { Generation = Guid.NewGuid(), SubBufferBytes = subBufferBytes, AskedBufferKb = asked });
+        state.Change(before.WithRing(Guid.NewGuid(), subBufferBytes, asked));
         AgentLog.Info($"trace ring of {bufferKb} KiB per vCPU, sub-buffers of {subBufferBytes / 1024} KiB");
         return new TraceInstance(files, state.Ring, retired);
     }
@@ -83,21 +83,17 @@ internal sealed class TraceInstance
         ExcludeOwnThreads(notes);
         List<string> missing = [];
         Events = EventSelection.Resolve(_files.Path("events"), patterns, missing);
-        HashSet<string> wanted = [.. Events.Select(e => e.Replace('/', ':'))];
-        foreach (string enabled in _files.Read("set_event").Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(e => !wanted.Contains(e)))
+        HashSet<string> wanted = [.. Events];
+        foreach (string line in _files.Read("set_event").Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
-            _files.Write($"events/{enabled.Replace(':', '/')}/enable", "0");
-        }
-        List<string> refused = [];
-        foreach (string wantedEvent in Events)
-        {
-            if (_files.TryWrite($"events/{wantedEvent}/enable", "1") < 0)
+            string enabled = line.Replace(':', '/');
+            if (!wanted.Contains(enabled))
             {
-                refused.Add(wantedEvent);
+                _files.Write($"events/{enabled}/enable", "0");
             }
         }
-        Events = [.. Events.Except(refused)];
-        missing.AddRange(refused);
+        missing.AddRange(Events.FindAll(e => _files.TryWrite($"events/{e}/enable", "1") < 0));
+        Events.RemoveAll(missing.Contains);
         if (missing.Count > 0)
         {
             notes.Add($"events that this kernel does not have: {string.Join(' ', missing)}");
@@ -140,7 +136,7 @@ internal sealed class TraceInstance
                 retired.Add(new StreamCounters(cpu, before.Generation, stats.ReadEvents, stats.LostEvents + stats.Entries, Final: true));
             }
         }
-        Directory.Delete(files.Folder);
+        LinuxException.Check(Sys.RemoveDirectory(files.Folder), "rmdir", files.Folder);
     }
 
     // The write is the probe (6.8 has the file); a fragmented guest may lack pages of order 4.
@@ -179,7 +175,7 @@ internal sealed class TraceInstance
     // Threads started later are excluded by their parents: event-fork and function-fork hand the exclusion on.
     private void ExcludeOwnThreads(GuestNotes notes)
     {
-        string threads = string.Join(' ', Directory.GetDirectories("/proc/self/task").Select(f => Path.GetFileName(f)));
+        string threads = string.Join(' ', Array.ConvertAll(Directory.GetDirectories("/proc/self/task"), Path.GetFileName));
         bool excluded = _files.TryWrite("options/event-fork", "1") == 0 & _files.TryWrite("set_event_notrace_pid", threads) == 0;
         if (!excluded)
         {

@@ -8,7 +8,7 @@ namespace VsockPair.GuestAgent.Tracing;
 internal sealed class TraceRecorder(
     TraceInstance instance, ReadStrategy strategy, TimeSpan flush, GuestPaths paths, IHostConnector host, WakeEvent owner)
 {
-    private readonly SortedDictionary<int, CpuStream> _streams = [];
+    private readonly List<CpuStream> _streams = [];
     private readonly string _onlineFile = $"{paths.SysFs}/devices/system/cpu/online";
     private string _online = "";
     private SessionLink? _link;
@@ -16,27 +16,25 @@ internal sealed class TraceRecorder(
 
     public int SubBufferBytes => instance.SubBufferBytes;
 
-    public IEnumerable<CpuStream> Streams => _streams.Values;
-
     /// <summary>Starts threads for vCPUs that came online, and ends those of vCPUs that went.</summary>
     public void FollowOnlineCpus()
     {
-        string online = File.ReadAllText(_onlineFile);
+        string online = SmallFile.ReadText(_onlineFile);
         if (online == _online)
         {
             return;
         }
         _online = online;
-        HashSet<int> cpus = [.. CpuList.Parse(online)];
-        foreach (CpuStream gone in _streams.Values.Where(s => !cpus.Contains(s.Cpu)))
+        List<int> cpus = CpuList.Parse(online);
+        foreach (CpuStream gone in _streams.FindAll(s => !cpus.Contains(s.Cpu)))
         {
             AgentLog.Info($"cpu{gone.Cpu} is offline, its ring is drained");
             gone.Retire();
         }
-        foreach (int cpu in cpus.Where(c => !_streams.ContainsKey(c)))
+        foreach (int cpu in cpus.FindAll(c => !_streams.Exists(s => s.Cpu == c)))
         {
             CpuStream stream = new(cpu, instance, strategy, flush, host, owner);
-            _streams.Add(cpu, stream);
+            _streams.Add(stream);
             stream.Start();
             JoinIfWithinLimit(stream);
         }
@@ -45,7 +43,7 @@ internal sealed class TraceRecorder(
     public void Join(SessionLink link)
     {
         _link = link;
-        foreach (CpuStream stream in _streams.Values)
+        foreach (CpuStream stream in _streams)
         {
             JoinIfWithinLimit(stream);
         }
@@ -53,13 +51,13 @@ internal sealed class TraceRecorder(
 
     public void Notify()
     {
-        foreach (CpuStream stream in _streams.Values)
+        foreach (CpuStream stream in _streams)
         {
             stream.Notify();
         }
     }
 
-    public bool IsDoneWith(SessionLink link) => !ReferenceEquals(_link, link) || _streams.Values.All(s => s.Cpu >= link.MaxCpus || s.IsDoneWith(link));
+    public bool IsDoneWith(SessionLink link) => !ReferenceEquals(_link, link) || _streams.TrueForAll(s => s.Cpu >= link.MaxCpus || s.IsDoneWith(link));
 
     public void StopRecording() => instance.StopRecording();
 
@@ -72,7 +70,7 @@ internal sealed class TraceRecorder(
         }
         _unreported = [];
         List<CpuStream> ended = [];
-        foreach (CpuStream stream in _streams.Values)
+        foreach (CpuStream stream in _streams)
         {
             bool hasEnded = stream.HasEnded;
             if (stream.Counters is StreamCounters counters)
@@ -86,7 +84,7 @@ internal sealed class TraceRecorder(
         }
         foreach (CpuStream stream in ended)
         {
-            _streams.Remove(stream.Cpu);
+            _streams.Remove(stream);
             stream.Dispose();
             // The vCPU may have come back while its ring was drained.
             _online = "";

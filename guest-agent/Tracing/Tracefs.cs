@@ -11,17 +11,21 @@ internal sealed unsafe class Tracefs(string folder)
     /// <summary>The mounted tracefs, or null.</summary>
     public static Tracefs? Find(GuestPaths paths)
     {
-        string? folder = paths.Tracefs.FirstOrDefault(f => File.Exists($"{f}/trace_clock"));
+        string? folder = Array.Find(paths.Tracefs, f => File.Exists($"{f}/trace_clock"));
         return folder is null ? null : new Tracefs(folder);
     }
 
     public Tracefs Instance(string name) => new($"{Folder}/instances/{name}");
 
+    /// <summary>Makes this instance.</summary>
+    /// <returns>0, or a negative error number.</returns>
+    public int TryMake() => Sys.MakeDirectory(Folder, 0x1C0);
+
     public string Path(string file) => $"{Folder}/{file}";
 
     public bool Has(string file) => File.Exists(Path(file));
 
-    public string Read(string file) => File.ReadAllText(Path(file)).TrimEnd('\n');
+    public string Read(string file) => SmallFile.ReadText(Path(file));
 
     /// <summary>Writes in one call; what the file held before is gone first, where that means something (pid lists).</summary>
     /// <returns>0, or a negative error number.</returns>

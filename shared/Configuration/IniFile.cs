@@ -1,3 +1,5 @@
+using VsockPair.Linux;
+
 namespace VsockPair.Configuration;
 
 /// <summary>One <c>Key=Value</c> line, and where it stands, so that a fault can be shown to its author.</summary>
@@ -25,15 +27,17 @@ public static class IniFile
         }
         if (Directory.Exists(path + ".d"))
         {
-            files.AddRange(Directory.GetFiles(path + ".d", "*.conf").Order(StringComparer.Ordinal));
+            string[] dropIns = Directory.GetFiles(path + ".d", "*.conf");
+            Array.Sort(dropIns, StringComparer.Ordinal);
+            files.AddRange(dropIns);
         }
         foreach (string file in files)
         {
             try
             {
-                Parse(File.ReadAllLines(file), file, entries, faults);
+                Parse(SmallFile.ReadText(file).Split('\n'), file, entries, faults);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (LinuxException e)
             {
                 faults.Add($"{file}: cannot be read: {e.Message}");
             }
@@ -59,7 +63,8 @@ public static class IniFile
                 entries.Add(new IniEntry(section, key, (string?)variable.Value ?? "", name));
             }
         }
-        return [.. entries.OrderBy(e => e.Origin, StringComparer.Ordinal)];
+        entries.Sort((a, b) => string.CompareOrdinal(a.Origin, b.Origin));
+        return entries;
     }
 
     internal static void Parse(IReadOnlyList<string> lines, string file, ICollection<IniEntry> entries, ICollection<string> faults)

@@ -48,6 +48,10 @@ public static class Constants
     public const int F_SETPIPE_SZ = 1031;
     public const uint SPLICE_F_NONBLOCK = 2;
 
+    // sys/file.h
+    public const int LOCK_EX = 2;
+    public const int LOCK_NB = 4;
+
     // poll.h, sys/epoll.h, sys/eventfd.h
     public const short POLLIN = 1;
     public const short POLLOUT = 4;

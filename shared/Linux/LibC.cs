@@ -14,6 +14,12 @@ internal static unsafe partial class LibC
     [LibraryImport("libc", EntryPoint = "clock_gettime", SetLastError = true)]
     internal static partial int ClockGetTime(int clock, Timespec* time);
 
+    [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
+    internal static partial int Flock(int fd, int operation);
+
+    [LibraryImport("libc", EntryPoint = "rename", SetLastError = true)]
+    internal static partial int Rename(byte* from, byte* to);
+
     [LibraryImport("libc", EntryPoint = "gettid")]
     internal static partial int GetTid();
 

@@ -19,7 +19,7 @@ public static unsafe class StreamSocket
     /// <exception cref="LinuxException">No socket, no privileged port, or no connection.</exception>
     public static Fd ConnectVsock(VsockAddress host, bool privileged, int windowBytes, TimeSpan timeout)
     {
-        string subject = $"vsock {host}";
+        string subject = $"vsock {host.ToString()}";
         Fd fd = Fd.Own(Sys.Socket(AF_VSOCK, SOCK_STREAM), "socket", subject);
         try
         {
@@ -48,7 +48,7 @@ public static unsafe class StreamSocket
     /// <exception cref="LinuxException">No AF_VSOCK, no right to the port, or the port is taken.</exception>
     public static Fd ListenVsock(VsockAddress address, int windowBytes)
     {
-        string subject = $"vsock {address}";
+        string subject = $"vsock {address.ToString()}";
         Fd fd = Fd.Own(Sys.Socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK), "socket", subject);
         try
         {

@@ -28,6 +28,32 @@ public static unsafe class Sys
         }
     }
 
+    /// <summary>Makes one folder, its parent must be there.</summary>
+    public static int MakeDirectory(string path, uint mode) => OnPath(path, &MakeDirectory, mode);
+
+    /// <summary>Replaces what the new name meant, atomically.</summary>
+    public static int Rename(string from, string to)
+    {
+        Span<byte> bytes = stackalloc byte[Encoding.UTF8.GetMaxByteCount(from.Length) + 1];
+        bytes[Encoding.UTF8.GetBytes(from, bytes)] = 0;
+        fixed (byte* p = bytes)
+        {
+            return OnPath(to, &RenameTo, (nuint)p);
+        }
+    }
+
+    public static int RemoveDirectory(string path) => OnPath(path, &RemoveDirectory, 0);
+
+    /// <summary>Size, and last modification in nanoseconds of CLOCK_REALTIME.</summary>
+    public static int Status(int fd, out long bytes, out long modifiedNanoseconds)
+    {
+        stat status = default;
+        int result = TmdsLibC.fstat(fd, &status);
+        bytes = (long)status.st_size;
+        modifiedNanoseconds = (long)status.st_mtim.tv_sec * 1_000_000_000 + (long)status.st_mtim.tv_nsec;
+        return Result(result);
+    }
+
     public static void Close(int fd)
     {
         // close() must not be retried on EINTR: the descriptor is gone either way (close(2), NOTES).
@@ -218,6 +244,9 @@ public static unsafe class Sys
         return Result(result);
     }
 
+    /// <summary>Takes the exclusive flock(2) of an open file, which ends with the process; EAGAIN when another has it.</summary>
+    public static int TryLock(int fd) => Result(LibC.Flock(fd, Constants.LOCK_EX | Constants.LOCK_NB));
+
     public static int Fsync(int fd) => Result(TmdsLibC.fsync(fd));
 
     public static int CurrentThreadId() => LibC.GetTid();
@@ -239,6 +268,22 @@ public static unsafe class Sys
         int result = LibC.ClockGetTime(clock, &t);
         return result == 0 ? t.Seconds * 1_000_000_000 + t.Nanoseconds : throw new LinuxException("clock_gettime", Last(), $"clock {clock}");
     }
+
+    private static int OnPath(string path, delegate*<byte*, nuint, int> call, nuint argument)
+    {
+        Span<byte> bytes = stackalloc byte[Encoding.UTF8.GetMaxByteCount(path.Length) + 1];
+        bytes[Encoding.UTF8.GetBytes(path, bytes)] = 0;
+        fixed (byte* p = bytes)
+        {
+            return Result(call(p, argument));
+        }
+    }
+
+    private static int MakeDirectory(byte* path, nuint mode) => TmdsLibC.mkdir(path, (mode_t)(uint)mode);
+
+    private static int RenameTo(byte* path, nuint from) => LibC.Rename((byte*)from, path);
+
+    private static int RemoveDirectory(byte* path, nuint unused) => TmdsLibC.rmdir(path);
 
     private static bool Interrupted(nint result) => result < 0 && Last() == Errno.EINTR;
 

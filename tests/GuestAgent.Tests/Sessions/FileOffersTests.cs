@@ -1,0 +1,177 @@
+using VsockPair.GuestAgent.Connections;
+using VsockPair.GuestAgent.Files;
+using VsockPair.Linux;
+using VsockPair.Protocol;
+using VsockPair.TestKit.Collector;
+
+namespace VsockPair.GuestAgent.Tests.Sessions;
+
+public sealed class FileOffersTests : IAsyncDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("offers-").FullName;
+    private readonly ScriptedCollector _collector;
+    private readonly WakeEvent _wake = new();
+    private readonly FrameChannel _channel;
+    private readonly FileHashes _hashes = new();
+    private readonly List<string> _acknowledged = [];
+
+    public FileOffersTests()
+    {
+        _collector = new ScriptedCollector(Path.Combine(_folder, "s")) { SendsHeartbeats = false };
+        Fd socket = StreamSocket.ConnectUnix(_collector.Path);
+        SocketWait.MakeNonBlocking(socket.Value);
+        Hello hello = new()
+        {
+            OldestVersion = 1,
+            NewestVersion = 1,
+            Control = new ControlHello { AgentVersion = "", KernelRelease = "", KernelVersion = "", Machine = "", NodeName = "", TraceClock = "", Notes = [] },
+        };
+        Handshake.Exchange(socket.Value, hello, TimeSpan.FromSeconds(5), _wake, () => false);
+        _channel = new FrameChannel(socket, _wake, waited => waited > 5000);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(24576)]
+    [InlineData(24577)]
+    [InlineData(1_000_000)]
+    public void A_wanted_file_arrives_byte_for_byte(int bytes)
+    {
+        byte[] content = new byte[bytes];
+        new Random(bytes).NextBytes(content);
+        using FileOffers offers = Offers(new OfferedFile(OfferedKind.Pstore, "f", () => new SnapshotSource(content)));
+
+        RunUntil(offers, () => _acknowledged.Count > 0);
+
+        Assert.Equal(content, _collector.Files["f"]);
+    }
+
+    [Fact]
+    public void A_file_that_the_collector_has_is_not_sent()
+    {
+        _collector.OnOffer = _ => OfferAnswer.Have;
+        using FileOffers offers = Offers(new OfferedFile(OfferedKind.Metadata, "f", () => new SnapshotSource([1, 2, 3])));
+
+        RunUntil(offers, () => _acknowledged.Count > 0);
+
+        Assert.Empty(_collector.Files);
+        Assert.True(offers.IsMetadataDelivered);
+    }
+
+    [Fact]
+    public void Metadata_is_not_delivered_before_it_was_sent()
+    {
+        using FileOffers offers = Offers(new OfferedFile(OfferedKind.Metadata, "f", () => new SnapshotSource(new byte[100_000])));
+        bool wasDeliveredTooEarly = false;
+
+        RunUntil(offers, () =>
+        {
+            wasDeliveredTooEarly |= offers.IsMetadataDelivered && offers.HasWork;
+            return offers.IsMetadataDelivered;
+        });
+
+        Assert.False(wasDeliveredTooEarly);
+    }
+
+    [Theory]
+    [InlineData(50_000, 50_000)]
+    [InlineData(50_000, 40_000)]
+    [InlineData(50_000, 60_000)]
+    public void A_file_that_changed_is_withdrawn_and_offered_as_it_is_now(int before, int after)
+    {
+        byte[] first = new byte[before];
+        byte[] second = new byte[after];
+        second[^1] = 1;
+        int opened = 0;
+        using FileOffers offers = Offers(new OfferedFile(OfferedKind.Metadata, "f", () => new SnapshotSource(opened++ == 0 ? first : second)));
+
+        RunUntil(offers, () => _acknowledged.Count > 0);
+
+        Assert.Equal([1u], _collector.FilesGone);
+        Assert.Equal(second, _collector.Files["f"]);
+        Assert.True(offers.IsMetadataDelivered);
+    }
+
+    [Fact]
+    public void A_file_that_never_rests_is_given_up()
+    {
+        byte content = 0;
+        using FileOffers offers = Offers(new OfferedFile(OfferedKind.Metadata, "f", () => new SnapshotSource([content++])));
+
+        RunUntil(offers, () => !offers.HasWork && offers.IsMetadataDelivered);
+
+        Assert.Equal(3, _collector.Offers.Count);
+        Assert.Empty(_collector.Files);
+    }
+
+    [Fact]
+    public void A_file_that_vanished_holds_nothing_up()
+    {
+        using FileOffers offers = Offers(OfferedFile.Metadata("gone", Path.Combine(_folder, "gone")));
+        offers.Add(OfferedFile.Snapshot("there", [1]));
+
+        RunUntil(offers, () => _acknowledged.Count > 0);
+
+        Assert.Equal(["there"], _acknowledged);
+        Assert.True(offers.IsMetadataDelivered);
+    }
+
+    [Fact]
+    public void What_was_hashed_once_is_not_read_again_in_the_next_session()
+    {
+        _collector.OnOffer = _ => OfferAnswer.Have;
+        int opened = 0;
+        OfferedFile file = new(OfferedKind.Metadata, "f", () => new SnapshotSource([(byte)++opened])) { HashKey = "f" };
+        using (FileOffers first = Offers(file))
+        {
+            RunUntil(first, () => _acknowledged.Count == 1);
+        }
+        // A new session begins with new ids; the collector of this test does not mind.
+        using FileOffers second = Offers(file);
+        RunUntil(second, () => _acknowledged.Count == 2);
+
+        Assert.Equal(1, opened);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _channel.Dispose();
+        await _collector.DisposeAsync();
+        _wake.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private FileOffers Offers(OfferedFile file)
+    {
+        FileOffers offers = new(_channel, _hashes, f => _acknowledged.Add(f.Name));
+        offers.Add(file);
+        return offers;
+    }
+
+    private void RunUntil(FileOffers offers, Func<bool> condition)
+    {
+        long deadline = Environment.TickCount64 + 10_000;
+        while (!condition())
+        {
+            Assert.True(Environment.TickCount64 < deadline, "waited 10 s in vain");
+            offers.Step();
+            Assert.True(_channel.Receive());
+            while (_channel.TryTake(out ReadOnlySpan<byte> body))
+            {
+                if (Frame.TryDecode(body, out FileAnswer answer))
+                {
+                    offers.Answered(answer);
+                }
+                else if (Frame.TryDecode(body, out FileStored stored))
+                {
+                    offers.Stored(stored);
+                }
+            }
+            if (!offers.HasWork)
+            {
+                SocketWait.For(_channel.Socket, Constants.POLLIN, _wake, 20);
+            }
+        }
+        Assert.Empty(_collector.Faults);
+    }
+}
