@@ -14,12 +14,12 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
     private readonly Agent _agent;
     private readonly Task _running;
 
-    public AgentRun(Action<ScriptedCollector>? script = null, AgentOptions? options = null, Action<FakeGuest>? prepare = null)
+    public AgentRun(Action<AgentRun>? script = null, AgentOptions? options = null, Action<FakeGuest>? prepare = null)
     {
         prepare?.Invoke(Guest);
         Collector = new ScriptedCollector(Path.Combine(Guest.Root, "collector"));
         Collector.OnHello = hello => Welcome(hello);
-        script?.Invoke(Collector);
+        script?.Invoke(this);
         _state = AgentState.Open(Guest.Paths.State, Guest.BootId)!;
         _agent = Agent.Start(options ?? new AgentOptions { Events = ["sched"] }, Guest.Paths, GuestIdentity.Read(Guest.Paths), _state, this, _stop, new Timings
         {

@@ -11,12 +11,11 @@ public sealed class SessionTests
     public async Task Says_who_it_is_and_sends_what_decoding_needs_before_it_streams()
     {
         int offersBeforeBulk = 0;
-        await using AgentRun run = new();
-        run.Collector.OnHello = hello =>
+        await using AgentRun run = new(script: r => r.Collector.OnHello = hello =>
         {
-            offersBeforeBulk = hello.Kind == ConnectionKind.Bulk ? run.Collector.Offers.Count : offersBeforeBulk;
-            return run.Welcome(hello);
-        };
+            offersBeforeBulk = hello.Kind == ConnectionKind.Bulk ? r.Collector.Offers.Count : offersBeforeBulk;
+            return r.Welcome(hello);
+        });
         await UntilAsync(() => run.Bulk(0) is not null, "the bulk connection");
 
         Hello control = run.Hellos(ConnectionKind.Control)[^1];
@@ -83,16 +82,13 @@ public sealed class SessionTests
     public async Task Tries_again_after_a_refusal_and_after_silence()
     {
         int hellos = 0;
-        await using AgentRun run = new();
-        run.Collector.OnHello = hello => hello.Kind != ConnectionKind.Control ? run.Welcome(hello)
+        await using AgentRun run = new(script: r => r.Collector.OnHello = hello => hello.Kind != ConnectionKind.Control ? r.Welcome(hello)
             : Interlocked.Increment(ref hellos) switch
             {
                 1 => new Refusal(RefusalReason.StoreNotWritable, "disk full"),
                 2 => null,
-                _ => run.Welcome(hello),
-            };
-        // The session that may have begun before the script was set.
-        run.Collector.Newest(ConnectionKind.Control)?.Dispose();
+                _ => r.Welcome(hello),
+            });
 
         await UntilAsync(() => hellos >= 3 && run.Bulk(0) is { HasEnded: false }, "the third attempt's session");
     }
@@ -101,8 +97,11 @@ public sealed class SessionTests
     public async Task A_silent_collector_ends_the_session_and_the_next_one_names_it()
     {
         Guid first = Guid.NewGuid();
-        await using AgentRun run = new(script: c => c.SendsHeartbeats = false);
-        run.Collector.OnHello = hello => run.Welcome(hello) with { Session = first };
+        await using AgentRun run = new(script: r =>
+        {
+            r.Collector.SendsHeartbeats = false;
+            r.Collector.OnHello = hello => r.Welcome(hello) with { Session = first };
+        });
 
         await UntilAsync(() => run.Hellos(ConnectionKind.Control).Any(h => h.Control.PreviousSession == first), "a Hello that names the session before");
         Hello[] hellos = [.. run.Hellos(ConnectionKind.Control)];
@@ -128,11 +127,10 @@ public sealed class SessionTests
     public async Task A_session_that_the_collector_forgot_is_opened_anew()
     {
         int bulk = 0;
-        await using AgentRun run = new();
-        run.Collector.OnHello = hello => hello.Kind == ConnectionKind.Bulk && Interlocked.Increment(ref bulk) == 1
-            ? new Refusal(RefusalReason.NoSuchSession, "no such session")
-            : run.Welcome(hello);
-        run.Collector.Newest(ConnectionKind.Control)?.Dispose();
+        await using AgentRun run = new(script: r =>
+            r.Collector.OnHello = hello => hello.Kind == ConnectionKind.Bulk && Interlocked.Increment(ref bulk) == 1
+                ? new Refusal(RefusalReason.NoSuchSession, "no such session")
+                : r.Welcome(hello));
 
         await UntilAsync(() => bulk >= 2 && run.Bulk(0) is { HasEnded: false }, "the second session's stream");
     }
@@ -175,7 +173,7 @@ public sealed class SessionTests
     [Fact]
     public async Task A_collector_that_reads_nothing_does_not_keep_the_agent_from_stopping()
     {
-        await using AgentRun run = new(script: c => c.StopsReadingBulk = true);
+        await using AgentRun run = new(script: r => r.Collector.StopsReadingBulk = true);
         await UntilAsync(() => run.Bulk(0) is not null, "the bulk connection");
         Task flood = Task.Run(() =>
         {
