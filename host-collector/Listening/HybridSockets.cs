@@ -44,7 +44,7 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
         {
             while (await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false))
             {
-                Look();
+                LookGuarded();
             }
         }
         catch (OperationCanceledException)
@@ -54,6 +54,19 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
         catch (Exception e)
         {
             faults.Report("hybrid sockets", e);
+        }
+    }
+
+    /// <summary>Folders come and go while they are looked through; the next look sees them as they are.</summary>
+    private void LookGuarded()
+    {
+        try
+        {
+            Look();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            log.BindFailed(e.Message);
         }
     }
 
@@ -91,7 +104,15 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
             RemoveStale(path);
         }
         Fd fd = StreamSocket.ListenUnix(path);
-        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite);
+        try
+        {
+            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite);
+        }
+        catch
+        {
+            fd.Dispose();
+            throw;
+        }
         Listener listener = new(fd, $"hybrid:{path} ({name})", new GuestIdentity(name, "socket", Socket: path[..^ListenSpec.HybridSuffix.Length]));
         _bound.Add(path, listener);
         accept.Add(listener);

@@ -4,10 +4,11 @@ using VsockPair.Sessions;
 
 namespace VsockPair.Storage;
 
-/// <summary>Once a second: rotation by age, records that changed, retention. At the start: what a dead collector left open.</summary>
+/// <summary>Once a second: rotation by age, records that changed. Four times a second: retention, so that a flood is never far above its quota. At the start: what a dead collector left open.</summary>
 internal sealed class Housekeeping(CollectorStore store, Retention retention, FaultSignal faults, ILogger<Housekeeping> log) : BackgroundService
 {
-    private static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
+    private const int TicksPerSecond = 4;
+    private static readonly TimeSpan Every = TimeSpan.FromSeconds(1) / TicksPerSecond;
     private static readonly TimeSpan UnusedEvery = TimeSpan.FromHours(1);
 
     /// <summary>A boot that was live when the collector died has so long to come back before it counts as over.</summary>
@@ -21,9 +22,9 @@ internal sealed class Housekeeping(CollectorStore store, Retention retention, Fa
             long started = Environment.TickCount64;
             long nextUnused = started;
             using PeriodicTimer timer = new(Every);
-            while (await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false))
+            for (int tick = 1; await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false); tick++)
             {
-                foreach (BootStore boot in store.Guests.SelectMany(g => g.Boots))
+                foreach (BootStore boot in tick % TicksPerSecond == 0 ? store.Guests.SelectMany(g => g.Boots) : [])
                 {
                     Guard(boot.Folder, boot.Housekeep);
                 }

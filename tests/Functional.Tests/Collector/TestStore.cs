@@ -46,6 +46,24 @@ public sealed class TestStore : IDisposable
     public long Removed(string boot, int vcpu) =>
         Losses(Guest).Where(l => l.Boot == Path.GetFileName(boot) && l.Stream == StorePaths.StreamName(vcpu)).Sum(l => l.Events ?? 0);
 
+    /// <summary>Size of all segments, while retention may be removing some.</summary>
+    public static long SegmentBytes(string boot, int vcpu)
+    {
+        long bytes = 0;
+        foreach (string segment in Segments(boot, vcpu))
+        {
+            try
+            {
+                bytes += new FileInfo(segment).Length;
+            }
+            catch (FileNotFoundException)
+            {
+                continue;
+            }
+        }
+        return bytes;
+    }
+
     public static long StoredEvents(string boot, int vcpu) => Segments(boot, vcpu).Sum(CountEvents);
 
     /// <summary>Read = stored + removed + transport loss, and lost = ring loss, for a ring of one generation.</summary>
