@@ -128,8 +128,12 @@ public static unsafe class StreamSocket
 
     private static void BindPrivileged(int fd)
     {
-        for (uint port = LastPrivilegedPort; port >= FirstPrivilegedPort; port--)
+        // Never the same port first: a VMM may still hold the connection that this guest had from it before it was reset, and then answers no other.
+        const uint Ports = LastPrivilegedPort - FirstPrivilegedPort + 1;
+        uint start = (uint)(Sys.Now(CLOCK_REALTIME) / 1000 % Ports);
+        for (uint i = 0; i < Ports; i++)
         {
+            uint port = FirstPrivilegedPort + (start + i) % Ports;
             SockaddrVm own = new() { Family = AF_VSOCK, Cid = VMADDR_CID_ANY, Port = port };
             int result = Sys.Bind(fd, &own, sizeof(SockaddrVm));
             if (result == 0)

@@ -19,7 +19,7 @@ public sealed class PstoreTests(ITestOutputHelper output)
         await guest.Guest.WaitForRebootAsync();
         await WaitForBootsAsync(lab, guest, 2);
         byte[] record = await guest.Guest.ReadFileAsync("/sys/fs/pstore/dmesg-ramoops-0");
-        await Eventually.TrueAsync(() => Records(lab).Any(), TimeSpan.FromSeconds(30), "the crash record", guest.Guest);
+        await lab.AwaitAsync(guest, () => Records(lab).Any(), TimeSpan.FromSeconds(30), "the crash record");
 
         for (int i = 0; i < 3; i++)
         {
@@ -48,9 +48,6 @@ public sealed class PstoreTests(ITestOutputHelper output)
 
     private static IEnumerable<string> Records(Lab lab) => lab.Stored("web1").Boots.SelectMany(boot => boot.PstoreFiles);
 
-    private static Task WaitForBootsAsync(Lab lab, AgentGuest guest, int count) => Eventually.TrueAsync(
-        () => lab.Stored(guest.Name).Boots.Count == count,
-        TimeSpan.FromSeconds(60),
-        $"boot number {count} in the store",
-        guest.Guest);
+    private static Task WaitForBootsAsync(Lab lab, AgentGuest guest, int count) => lab.AwaitAsync(
+        guest, () => lab.Stored(guest.Name).Boots.Count == count, TimeSpan.FromSeconds(60), $"boot number {count} in the store");
 }

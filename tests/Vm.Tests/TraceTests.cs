@@ -94,11 +94,11 @@ public sealed class TraceTests(ITestOutputHelper output)
         await using Lab lab = new();
         await lab.Collector.StartAsync();
         AgentGuest guest = await lab.StartGuestAsync(new GuestOptions { Name = "plug", Cpus = 3, InitScript = "echo 0 > /sys/devices/system/cpu/cpu2/online" });
-        await Eventually.TrueAsync(() => lab.Stored("plug").Boots is [var boot] && boot.Segments(1).Count > 0, TimeSpan.FromSeconds(60), "the stream of cpu1", guest.Guest);
+        await lab.AwaitAsync(guest, () => lab.Stored("plug").Boots is [var boot] && boot.Segments(1).Count > 0, TimeSpan.FromSeconds(60), "the stream of cpu1");
         Assert.Empty(lab.Stored("plug").OnlyBoot.Segments(2));
 
         (await guest.Guest.RunAsync("echo 1 > /sys/devices/system/cpu/cpu2/online")).EnsureSuccess();
-        await Eventually.TrueAsync(() => lab.Stored("plug").OnlyBoot.Segments(2).Count > 0, TimeSpan.FromSeconds(30), "the stream of the new cpu2", guest.Guest);
+        await lab.AwaitAsync(guest, () => lab.Stored("plug").OnlyBoot.Segments(2).Count > 0, TimeSpan.FromSeconds(30), "the stream of the new cpu2");
         await guest.LoadAsync(seconds: 3, 300_000);
         (await guest.Guest.RunAsync("echo 0 > /sys/devices/system/cpu/cpu1/online")).EnsureSuccess();
         await Task.Delay(TimeSpan.FromSeconds(12));

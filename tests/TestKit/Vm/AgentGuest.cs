@@ -34,6 +34,7 @@ public sealed class AgentGuest : IAsyncDisposable
             ["/bin/vsockpair-agent"] = CollectorProcess.AgentBinary,
             ["/bin/trace-load"] = await StaticProgram.TraceLoadAsync(),
             ["/bin/kmsg-load"] = await StaticProgram.KmsgLoadAsync(),
+            ["/bin/kmsg-dump"] = await StaticProgram.KmsgDumpAsync(),
         },
         Texts = new Dictionary<string, string>(options.Texts) { ["/etc/vsockpair/agent.conf"] = configuration },
         InitScript = options.InitScript + "\nvsockpair-agent >/run/agent.log 2>&1 &\n",

@@ -200,7 +200,7 @@ public sealed class Guest : IAsyncDisposable
         }
     }
 
-    internal string DescribeConsole() => $"--- console of {Name}, last lines ---\n{_console.Tail()}";
+    internal string DescribeConsole() => $"--- console of {Name}, last lines ---\n{_console.Tail()}\n{_processes?.DescribeOutput()}";
 
     private async Task WaitForBootAsync(TimeSpan timeout, long start, CancellationToken cancellationToken)
     {

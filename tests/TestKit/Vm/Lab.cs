@@ -36,22 +36,35 @@ public sealed class Lab : IAsyncDisposable
 
     public StoredGuest Stored(string name) => new(Collector.Store, name);
 
+    /// <summary>Waits for a condition; a failure shows what both programs and the guest's console said.</summary>
+    public async Task AwaitAsync(AgentGuest guest, Func<bool> condition, TimeSpan timeout, string what)
+    {
+        try
+        {
+            await Eventually.TrueAsync(condition, timeout, what, guest.Guest);
+        }
+        catch (GuestException e)
+        {
+            throw new GuestException($"{e.Message}\n--- agent ---\n{await guest.AgentLogAsync()}\n--- collector ---\n{Collector.Output}", e);
+        }
+    }
+
     /// <summary>Waits until the guest's newest boot has every vCPU's stream in the store.</summary>
-    public Task WaitForStreamsAsync(AgentGuest guest) => Eventually.TrueAsync(
+    public Task WaitForStreamsAsync(AgentGuest guest) => AwaitAsync(
+        guest,
         () => Stored(guest.Name).Boots is [.., StoredBoot boot] && Enumerable.Range(0, guest.Cpus).All(cpu => boot.Segments(cpu).Count > 0),
         TimeSpan.FromSeconds(90),
-        $"segments of all {guest.Cpus} vCPUs of {guest.Name}\n{Collector.Output}",
-        guest.Guest);
+        $"segments of all {guest.Cpus} vCPUs of {guest.Name}");
 
     /// <summary>Stops the agent in good order and waits until its boot is ended in the store.</summary>
     public async Task EndAsync(AgentGuest guest)
     {
         await guest.StopAgentAsync();
-        await Eventually.TrueAsync(
+        await AwaitAsync(
+            guest,
             () => Stored(guest.Name).Boots[^1].Record["ended"] is not null,
             TimeSpan.FromSeconds(20),
-            $"boot.json of {guest.Name} to say that it ended\n{Collector.Output}",
-            guest.Guest);
+            $"boot.json of {guest.Name} to say that it ended");
     }
 
     public async ValueTask DisposeAsync()

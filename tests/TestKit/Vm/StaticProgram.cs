@@ -15,6 +15,9 @@ public static class StaticProgram
     /// <summary>Path of the compiled <c>kmsg-load</c>: many kernel log records of every shape.</summary>
     public static Task<string> KmsgLoadAsync() => CompileAsync("kmsg-load", ReadResource("kmsg-load.c"));
 
+    /// <summary>Path of the compiled <c>kmsg-dump</c>: what a reader in the guest itself sees of the kernel log.</summary>
+    public static Task<string> KmsgDumpAsync() => CompileAsync("kmsg-dump", ReadResource("kmsg-dump.c"));
+
     internal static Task<string> CommandServerAsync() => CompileAsync("command-server", ReadResource("command-server.c"));
 
     /// <summary>Compiles a test's own C source.</summary>

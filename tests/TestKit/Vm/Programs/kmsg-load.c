@@ -2,6 +2,8 @@
  * Writes numbered records into /dev/kmsg, each one of a cycle of shapes: plain, several lines, bytes that are no UTF-8, terminal escapes, long.
  *
  *   kmsg-load COUNT
+ *
+ * Each ends with a newline: the kernel keeps a record without one open, and shows it to no reader before the next is written.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,11 +30,11 @@ int main(int argc, char **argv)
         char text[900];
         int length;
         switch (i % 5) {
-        case 0: length = snprintf(text, sizeof text, "<5>kmsg-load %ld plain", i); break;
-        case 1: length = snprintf(text, sizeof text, "<4>kmsg-load %ld first line\nsecond line\n third", i); break;
-        case 2: length = snprintf(text, sizeof text, "<3>kmsg-load %ld not utf8 \xff\xfe\xc3( \x80", i); break;
-        case 3: length = snprintf(text, sizeof text, "<6>kmsg-load %ld \x1b[2J\x1b]0;title\x07 back\\slash \r\t", i); break;
-        default: length = snprintf(text, sizeof text, "<7>kmsg-load %ld %s", i, filler); break;
+        case 0: length = snprintf(text, sizeof text, "<5>kmsg-load %ld plain\n", i); break;
+        case 1: length = snprintf(text, sizeof text, "<4>kmsg-load %ld first line\nsecond line\n third\n", i); break;
+        case 2: length = snprintf(text, sizeof text, "<3>kmsg-load %ld not utf8 \xff\xfe\xc3( \x80\n", i); break;
+        case 3: length = snprintf(text, sizeof text, "<6>kmsg-load %ld \x1b[2J\x1b]0;title\x07 back\\slash \r\t\n", i); break;
+        default: length = snprintf(text, sizeof text, "<7>kmsg-load %ld %s\n", i, filler); break;
         }
         if (write(kmsg, text, length) != length) {
             perror("write /dev/kmsg");
