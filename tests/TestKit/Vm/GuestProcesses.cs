@@ -26,8 +26,10 @@ internal sealed class GuestProcesses : IAsyncDisposable
         string vsockPath = Path.Combine(options.VsockDirectory ?? directory, $"{options.Name}.vsock");
         string backendSocket = Path.Combine(directory, "backend.sock");
         File.Delete(vsockPath);
+        string guard = await StaticProgram.BackendGuardAsync();
         ChildProcess backend = ChildProcess.Start(
-            RigCache.VsockBackend, ["--guest-cid", $"{options.Cid}", "--socket", backendSocket, "--uds-path", vsockPath]);
+            "/usr/bin/env",
+            [$"LD_PRELOAD={guard}", RigCache.VsockBackend, "--guest-cid", $"{options.Cid}", "--socket", backendSocket, "--uds-path", vsockPath]);
         try
         {
             await WaitForSocketAsync(backendSocket, backend, cancellationToken);

@@ -20,8 +20,13 @@ public static class StaticProgram
 
     internal static Task<string> CommandServerAsync() => CompileAsync("command-server", ReadResource("command-server.c"));
 
+    /// <summary>Path of a library to preload into the vsock backend, see Programs/backend-guard.c for the reason.</summary>
+    internal static Task<string> BackendGuardAsync() => CompileAsync("backend-guard", ReadResource("backend-guard.c"), "-shared", "-fPIC");
+
     /// <summary>Compiles a test's own C source.</summary>
-    public static Task<string> CompileAsync(string name, string source)
+    public static Task<string> CompileAsync(string name, string source) => CompileAsync(name, source, "-static", "-pthread");
+
+    private static Task<string> CompileAsync(string name, string source, params string[] flags)
     {
         string digest = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)))[..16];
         return RigCache.GetOrBuildAsync("programs", $"{name}-{digest}", async output =>
@@ -31,7 +36,7 @@ public static class StaticProgram
             {
                 await File.WriteAllTextAsync(file, source);
                 await HostCommand.RunAsync(
-                    RigCache.Require("/usr/bin/gcc", "gcc"), "-static", "-O2", "-s", "-Wall", "-pthread", file, "-o", output);
+                    RigCache.Require("/usr/bin/gcc", "gcc"), [.. flags, "-O2", "-s", "-Wall", file, "-o", output]);
             }
             finally
             {
