@@ -13,6 +13,7 @@ public sealed class AfVsockTests(ITestOutputHelper output)
         await using AgentGuest guest = await AgentGuest.StartAsync(
             new GuestOptions { Name = "web1", Cpus = 2, MemoryMiB = 1024, Files = await CollectorInGuest.FilesAsync(), InitScript = CollectorInGuest.Start },
             "[Collector]\nAddress=1:829\n");
+        await guest.WaitForSessionAsync();
         await guest.LoadAsync(seconds: 5, 300_000);
         await guest.StopAgentAsync();
         await CheckAsync(guest, guest.Guest, "cid-1");
@@ -29,6 +30,7 @@ public sealed class AfVsockTests(ITestOutputHelper output)
             inner,
             async outer => (await outer.RunAsync(CollectorInGuest.Start)).EnsureSuccess());
         await using AgentGuest guest = AgentGuest.Attach(rig.Inner, cpus: 1);
+        await guest.WaitForSessionAsync();
         await guest.LoadAsync(seconds: 5, 50_000);
         await guest.StopAgentAsync();
         await CheckAsync(guest, rig.Outer, "cid-42");

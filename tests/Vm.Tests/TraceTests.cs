@@ -49,9 +49,7 @@ public sealed class TraceTests(ITestOutputHelper output)
         await lab.Collector.StartAsync();
         AgentGuest guest = await lab.StartGuestAsync(new GuestOptions { Kernel = kernel, Cpus = 1, Name = "probe" });
         await lab.WaitForStreamsAsync(guest);
-        // The answer may take the probe's whole time limit, after the streams have begun.
-        await Eventually.TrueAsync(
-            async () => (await guest.AgentLogAsync()).Contains("64 KiB packets", StringComparison.Ordinal), TimeSpan.FromSeconds(15), "the probe's result", guest.Guest);
+        await guest.WaitForSessionAsync();
         string line = (await guest.AgentLogAsync()).Split('\n').Single(text => text.Contains("64 KiB packets", StringComparison.Ordinal));
         output.WriteLine(line);
         Assert.Contains(found, line, StringComparison.Ordinal);

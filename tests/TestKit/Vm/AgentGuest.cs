@@ -49,6 +49,10 @@ public sealed class AgentGuest : IAsyncDisposable
         result.EnsureSuccess();
     }
 
+    /// <summary>Waits until the agent has a session and knows whether large packets pass, which it says last.</summary>
+    public Task WaitForSessionAsync() => Eventually.TrueAsync(
+        async () => (await AgentLogAsync()).Contains("64 KiB packets", StringComparison.Ordinal), TimeSpan.FromSeconds(60), "the agent's session", Guest);
+
     public async Task<string> AgentLogAsync() => (await Guest.RunAsync("cat /run/agent.log")).Text;
 
     /// <summary>Runs the trace load; returns when it has ended.</summary>
