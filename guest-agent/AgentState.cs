@@ -13,14 +13,19 @@ internal sealed class AgentState : IDisposable
     private readonly Fd? _lock;
     private bool _cannotSave;
 
-    private AgentState(string folder, Fd? @lock, RingState ring)
+    private AgentState(string folder, Fd? @lock, RingState ring, string? fault)
     {
         _folder = folder;
         _lock = @lock;
+        _cannotSave = fault is not null;
         Ring = ring;
+        Fault = fault;
     }
 
     public RingState Ring { get; private set; }
+
+    /// <summary>Why nothing will be left to the next agent, null when all is well.</summary>
+    public string? Fault { get; }
 
     /// <summary>Null when another agent uses the folder.</summary>
     public static AgentState? Open(string folder, Guid bootId)
@@ -29,17 +34,28 @@ internal sealed class AgentState : IDisposable
         int made = Sys.MakeDirectory(folder, 0x1ED);
         if (made is < 0 and not -Errno.EEXIST)
         {
-            AgentLog.Warning($"{folder} cannot be made, a restart will begin a new trace ring: {Errno.Describe(-made)}");
-            return new AgentState(folder, null, fresh) { _cannotSave = true };
+            return new AgentState(folder, null, fresh, Explain($"mkdir {folder}: {Errno.Describe(-made)}"));
         }
         string path = Path.Combine(folder, "lock");
-        Fd held = Fd.Own(Sys.Open(path, Constants.O_RDWR | Constants.O_CREAT, 0x180), "open", path);
+        int opened = Sys.Open(path, Constants.O_RDWR | Constants.O_CREAT, 0x180);
+        if (opened < 0)
+        {
+            return new AgentState(folder, null, fresh, Explain($"open {path}: {Errno.Describe(-opened)}"));
+        }
+        Fd held = new(opened);
         if (Sys.TryLock(held.Value) < 0)
         {
             held.Dispose();
             return null;
         }
-        return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh);
+        try
+        {
+            return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh, null);
+        }
+        catch (LinuxException e)
+        {
+            return new AgentState(folder, held, fresh, Explain(e.Message));
+        }
     }
 
     public void Change(RingState ring)
@@ -56,9 +72,11 @@ internal sealed class AgentState : IDisposable
         catch (LinuxException e)
         {
             _cannotSave = true;
-            AgentLog.Warning($"{_folder} cannot be written, a restart will begin a new trace ring: {e.Message}");
+            AgentLog.Warning(Explain(e.Message));
         }
     }
 
     public void Dispose() => _lock?.Dispose();
+
+    private static string Explain(string reason) => $"no state is kept, a restart of the agent will begin a new trace ring: {reason}";
 }

@@ -29,6 +29,7 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
             Counters = TimeSpan.FromSeconds(0.2),
             Probe = TimeSpan.FromSeconds(0.3),
             Refresh = TimeSpan.FromSeconds(0.2),
+            StopDrain = TimeSpan.FromSeconds(2),
             LongestBackoff = TimeSpan.FromSeconds(0.2),
         });
         _running = Task.Run(() => new ConnectLoop(_agent).Run());
