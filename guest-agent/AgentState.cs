@@ -13,19 +13,18 @@ internal sealed class AgentState : IDisposable
     private readonly Fd? _lock;
     private bool _cannotSave;
 
-    private AgentState(string folder, Fd? @lock, RingState ring, string? fault)
+    private AgentState(string folder, Fd? @lock, RingState ring)
     {
         _folder = folder;
         _lock = @lock;
-        _cannotSave = fault is not null;
+        _cannotSave = @lock is null;
         Ring = ring;
-        Fault = fault;
     }
 
     public RingState Ring { get; private set; }
 
-    /// <summary>Why nothing will be left to the next agent, null when all is well.</summary>
-    public string? Fault { get; }
+    /// <summary>Why nothing is known of an earlier agent, or nothing will be left to the next; null when all is well.</summary>
+    public string? Fault { get; private init; }
 
     /// <summary>Null when another agent uses the folder.</summary>
     public static AgentState? Open(string folder, Guid bootId)
@@ -34,13 +33,13 @@ internal sealed class AgentState : IDisposable
         int made = Sys.MakeDirectory(folder, 0x1ED);
         if (made is < 0 and not -Errno.EEXIST)
         {
-            return new AgentState(folder, null, fresh, Explain($"mkdir {folder}: {Errno.Describe(-made)}"));
+            return new AgentState(folder, null, fresh) { Fault = Explain($"mkdir {folder}: {Errno.Describe(-made)}") };
         }
         string path = Path.Combine(folder, "lock");
         int opened = Sys.Open(path, Constants.O_RDWR | Constants.O_CREAT, 0x180);
         if (opened < 0)
         {
-            return new AgentState(folder, null, fresh, Explain($"open {path}: {Errno.Describe(-opened)}"));
+            return new AgentState(folder, null, fresh) { Fault = Explain($"open {path}: {Errno.Describe(-opened)}") };
         }
         Fd held = new(opened);
         if (Sys.TryLock(held.Value) < 0)
@@ -50,11 +49,11 @@ internal sealed class AgentState : IDisposable
         }
         try
         {
-            return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh, null);
+            return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh);
         }
         catch (LinuxException e)
         {
-            return new AgentState(folder, held, fresh, Explain(e.Message));
+            return new AgentState(folder, held, fresh) { Fault = $"an earlier agent's state is unknown, beginning a new trace ring: {e.Message}" };
         }
     }
 
