@@ -62,8 +62,8 @@ public sealed class FileOffersTests : IAsyncDisposable
     public void All_is_offered_before_large_files_are_sent_and_small_ones_are_sent_first()
     {
         using FileOffers offers = Offers(OfferedFile.Snapshot("small", new byte[1000]));
-        offers.Add(OfferedFile.Snapshot("symbols", new byte[3_000_000]));
-        offers.Add(OfferedFile.Snapshot("types", new byte[2_000_000]));
+        offers.Add(OfferedFile.Snapshot("symbols", new byte[1_300_000]));
+        offers.Add(OfferedFile.Snapshot("types", new byte[1_200_000]));
         bool sentEarly = false;
         Assert.False(offers.IsMetadataOffered);
 
