@@ -55,6 +55,10 @@ internal sealed class Agent : IDisposable
         AgentOptions options, GuestPaths paths, GuestIdentity identity, AgentState state, IHostConnector host, StopRequest stop, Timings timings)
     {
         GuestNotes notes = new();
+        if (state.Fault is string fault)
+        {
+            notes.Add(fault);
+        }
         Tracefs? top = Tracefs.Find(paths);
         TraceInstance? instance = OpenInstance(top, options, paths, state, notes);
         TraceRecorder? trace = null;
@@ -63,12 +67,12 @@ internal sealed class Agent : IDisposable
             ReadStrategy strategy = ReadStrategyProbe.Probe(instance.SubBufferBytes, $"{paths.Proc}/kallsyms");
             AgentLog.Info($"recording {instance.Events.Count} events, {ReadStrategyProbe.Describe(strategy)}");
             trace = new TraceRecorder(instance, strategy, options.Flush, paths, host, stop.Wake);
-            trace.FollowOnlineCpus();
+            trace.Start();
         }
         KmsgStream? kmsg = OpenKmsg(paths, host, stop.Wake, notes);
         kmsg?.Start();
         PstoreRecords.NoteMissing(paths, notes);
-        MetadataFiles metadata = new(paths, instance is null ? null : top, instance, notes);
+        MetadataFiles metadata = new(paths, instance is null ? null : top, instance, timings.Refresh, notes);
         return new Agent(identity, state, host, stop, timings, metadata, new PstoreRecords(paths, options.RemoveAcknowledged))
         {
             Notes = notes,
@@ -81,6 +85,7 @@ internal sealed class Agent : IDisposable
     public void Dispose()
     {
         LocalClock?.Dispose();
+        Trace?.Dispose();
         State.Dispose();
     }
 

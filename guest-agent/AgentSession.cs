@@ -13,9 +13,8 @@ namespace VsockPair.GuestAgent;
 /// </summary>
 internal sealed class AgentSession : IDisposable
 {
-    // Until then the collector has what decoding needs; a collector that is slow to answer must not keep the trace waiting.
-    private static readonly TimeSpan LongestMetadataWait = TimeSpan.FromSeconds(10);
     private const int HurriedSendMilliseconds = 1000;
+    private static readonly TimeSpan Hurry = TimeSpan.FromMilliseconds(500);
 
     private readonly Agent _agent;
     private readonly SessionLink _link;
@@ -23,7 +22,6 @@ internal sealed class AgentSession : IDisposable
     private readonly FileOffers _files;
     private readonly WakeEvent _probeWake = new();
     private readonly Thread _probe;
-    private readonly long _start = Environment.TickCount64;
     private long _heardAt = Environment.TickCount64;
     private ulong _heartbeats;
     private bool _isTraceJoined;
@@ -92,14 +90,15 @@ internal sealed class AgentSession : IDisposable
             }
             if (counters.IsDue())
             {
-                _agent.Trace?.Report(_control);
+                _agent.Trace?.Report(_control, _link);
             }
             if (refresh.IsDue() && _isTraceJoined)
             {
                 _agent.Metadata.OfferChanged(_files);
+                _agent.Pstore.OfferNew(_files);
             }
             CheckAlive();
-            int wait = _files.HasWork ? 0 : Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft);
+            int wait = _files.HasWork ? 0 : Math.Min(Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft), MillisecondsToLive);
             SocketWait.For(_control.Socket, POLLIN, _agent.Stop.Wake, wait);
         }
         EndInOrder();
@@ -172,18 +171,24 @@ internal sealed class AgentSession : IDisposable
 
     private void JoinTrace()
     {
-        bool isLate = Environment.TickCount64 - _start > LongestMetadataWait.TotalMilliseconds;
-        if (_isTraceJoined || !(_files.IsMetadataDelivered || isLate))
+        if (_isTraceJoined || !_files.IsMetadataOffered)
         {
             return;
         }
         _isTraceJoined = true;
-        // Rings of an earlier generation are settled before the first Hello of this one.
-        _agent.Trace?.Report(_control);
-        _agent.Trace?.Join(_link);
+        if (_agent.Trace is TraceRecorder trace)
+        {
+            // vCPUs may have come and gone while there was no session.
+            trace.FollowOnlineCpus();
+            // Rings of an earlier generation are settled before the first Hello of this one.
+            trace.Report(_control, _link);
+            trace.Join(_link);
+        }
         // What start and metadata have left: from here on almost nothing is allocated.
         GC.Collect();
     }
+
+    private int MillisecondsToLive => (int)Math.Max(0, _heardAt + (long)_agent.Timings.DeadAfter.TotalMilliseconds - Environment.TickCount64);
 
     private void CheckAlive()
     {
@@ -191,7 +196,7 @@ internal sealed class AgentSession : IDisposable
         {
             throw new LinuxException("connect", Errno.ECONNRESET, "session: the collector does not know it any more");
         }
-        if (Environment.TickCount64 - _heardAt > _agent.Timings.DeadAfter.TotalMilliseconds)
+        if (MillisecondsToLive == 0)
         {
             throw new LinuxException("recv", Errno.ETIMEDOUT, "control connection: the collector says nothing");
         }
@@ -206,15 +211,17 @@ internal sealed class AgentSession : IDisposable
         }
         _link.Advance(agentStops ? SessionPhase.Draining : SessionPhase.Ending);
         NotifyStreams();
-        Recurring limit = new(_agent.Timings.Drain + TimeSpan.FromMilliseconds(500));
-        while (!limit.IsDue() && !(_agent.Trace?.IsDoneWith(_link) ?? true) | !(_agent.Kmsg?.IsDoneWith(_link) ?? true))
+        if (!AwaitStreams(agentStops ? _agent.Timings.StopDrain : _agent.Timings.Drain + Hurry) && agentStops)
         {
-            SocketWait.Sleep(_agent.Stop.Wake, limit.MillisecondsLeft);
+            // Streams that cannot be finished are cut, so that their last figures hold also for what was on its way.
+            _link.Advance(SessionPhase.Closed);
+            NotifyStreams();
+            AwaitStreams(Hurry);
         }
-        _agent.Trace?.Report(_control);
+        _agent.Trace?.Report(_control, _link);
         if (agentStops)
         {
-            _control.Send(new Goodbye("the agent stops"));
+            _control.Send(new Goodbye(DescribeStop()));
         }
         _ = Sys.Shutdown(_control.Socket, SHUT_WR);
         // Frames of the collector that were under way would turn a close into a reset, and that could overtake what was sent.
@@ -228,22 +235,70 @@ internal sealed class AgentSession : IDisposable
         }
     }
 
+    /// <returns>True when all streams are through with this session.</returns>
+    private bool AwaitStreams(TimeSpan limit)
+    {
+        Recurring left = new(limit);
+        while (!(_agent.Trace?.IsDoneWith(_link) ?? true) || !(_agent.Kmsg?.IsDoneWith(_link) ?? true))
+        {
+            if (left.IsDue())
+            {
+                return false;
+            }
+            SocketWait.Sleep(_agent.Stop.Wake, left.MillisecondsLeft);
+        }
+        return true;
+    }
+
+    // What a ring still holds is neither sent nor lost: the next agent of this boot sends it.
+    private string DescribeStop()
+    {
+        ulong unread = _agent.Trace?.UnreadEvents() ?? 0;
+        if (unread == 0)
+        {
+            return "the agent stops";
+        }
+        AgentLog.Warning($"{unread} events were not sent in time and stay in the trace rings until an agent starts again in this boot");
+        return $"the agent stops, {unread} events stay in the trace rings";
+    }
+
     private void NotifyStreams()
     {
         _agent.Kmsg?.Notify();
         _agent.Trace?.Notify();
     }
 
+    // Only an answer, or silence, tells something of the path; a connection that could not be made is tried again.
     private void ProbePath()
     {
-        if (new PathProbe(_agent.Host, _link, _probeWake).Run() is not string fault)
+        Backoff backoff = new(_agent.Timings);
+        string? lastFault = null;
+        while (!_link.IsClosed)
         {
-            _link.LiftSendLimit();
-            AgentLog.Info("64 KiB packets pass");
-        }
-        else if (!_link.IsClosed)
-        {
-            AgentLog.Warning($"64 KiB packets do not pass, sends are capped at {Wire.CappedSendBytes} bytes: {fault}");
+            try
+            {
+                string? fault = new PathProbe(_agent.Host, _link, _probeWake).Run();
+                if (fault is null)
+                {
+                    _link.LiftSendLimit();
+                    AgentLog.Info("64 KiB packets pass");
+                    return;
+                }
+                AgentLog.Warning($"64 KiB packets do not pass, sends are capped at {Wire.CappedSendBytes} bytes: {fault}");
+                return;
+            }
+            catch (Exception e) when (e is LinuxException or RefusedException)
+            {
+                if (!_link.IsClosed && e.Message != lastFault)
+                {
+                    AgentLog.Warning($"the path could not be probed: {e.Message}; retrying");
+                    lastFault = e.Message;
+                }
+            }
+            if (!_link.IsClosed)
+            {
+                SocketWait.Sleep(_probeWake, backoff.NextMilliseconds());
+            }
         }
     }
 

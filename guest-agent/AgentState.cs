@@ -17,10 +17,14 @@ internal sealed class AgentState : IDisposable
     {
         _folder = folder;
         _lock = @lock;
+        _cannotSave = @lock is null;
         Ring = ring;
     }
 
     public RingState Ring { get; private set; }
+
+    /// <summary>Why nothing is known of an earlier agent, or nothing will be left to the next; null when all is well.</summary>
+    public string? Fault { get; private init; }
 
     /// <summary>Null when another agent uses the folder.</summary>
     public static AgentState? Open(string folder, Guid bootId)
@@ -29,17 +33,28 @@ internal sealed class AgentState : IDisposable
         int made = Sys.MakeDirectory(folder, 0x1ED);
         if (made is < 0 and not -Errno.EEXIST)
         {
-            AgentLog.Warning($"{folder} cannot be made, a restart will begin a new trace ring: {Errno.Describe(-made)}");
-            return new AgentState(folder, null, fresh) { _cannotSave = true };
+            return new AgentState(folder, null, fresh) { Fault = Explain($"mkdir {folder}: {Errno.Describe(-made)}") };
         }
         string path = Path.Combine(folder, "lock");
-        Fd held = Fd.Own(Sys.Open(path, Constants.O_RDWR | Constants.O_CREAT, 0x180), "open", path);
+        int opened = Sys.Open(path, Constants.O_RDWR | Constants.O_CREAT, 0x180);
+        if (opened < 0)
+        {
+            return new AgentState(folder, null, fresh) { Fault = Explain($"open {path}: {Errno.Describe(-opened)}") };
+        }
+        Fd held = new(opened);
         if (Sys.TryLock(held.Value) < 0)
         {
             held.Dispose();
             return null;
         }
-        return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh);
+        try
+        {
+            return new AgentState(folder, held, RingState.Load(folder, bootId) ?? fresh);
+        }
+        catch (LinuxException e)
+        {
+            return new AgentState(folder, held, fresh) { Fault = $"an earlier agent's state is unknown, beginning a new trace ring: {e.Message}" };
+        }
     }
 
     public void Change(RingState ring)
@@ -56,9 +71,11 @@ internal sealed class AgentState : IDisposable
         catch (LinuxException e)
         {
             _cannotSave = true;
-            AgentLog.Warning($"{_folder} cannot be written, a restart will begin a new trace ring: {e.Message}");
+            AgentLog.Warning(Explain(e.Message));
         }
     }
 
     public void Dispose() => _lock?.Dispose();
+
+    private static string Explain(string reason) => $"no state is kept, a restart of the agent will begin a new trace ring: {reason}";
 }

@@ -6,9 +6,6 @@ namespace VsockPair.GuestAgent;
 /// <summary>Session after session until the agent is to stop. A host that is away is said once, and again when the reason changes.</summary>
 internal sealed class ConnectLoop(Agent agent)
 {
-    // Shorter sessions do not reset the back-off: a collector that accepts and drops would be stormed.
-    private static readonly TimeSpan ShortSession = TimeSpan.FromSeconds(5);
-
     public void Run()
     {
         Backoff backoff = new(agent.Timings);
@@ -30,7 +27,7 @@ internal sealed class ConnectLoop(Agent agent)
                     lastFault = e.Message;
                 }
             }
-            if (Environment.TickCount64 - start > ShortSession.TotalMilliseconds)
+            if (Environment.TickCount64 - start >= agent.Timings.Settled.TotalMilliseconds)
             {
                 backoff.Reset();
             }

@@ -15,6 +15,12 @@ internal sealed class Timings
     /// <summary>How often files that change are looked at again.</summary>
     public TimeSpan Refresh { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>What has lived shorter does not reset a back-off: a collector that accepts and drops would be stormed.</summary>
+    public TimeSpan Settled { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>For all of a stopping agent's streams together to be drained.</summary>
+    public TimeSpan StopDrain { get; init; } = TimeSpan.FromSeconds(4);
+
     public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromSeconds(0.1);
     public TimeSpan LongestBackoff { get; init; } = TimeSpan.FromSeconds(5);
 }

@@ -10,39 +10,35 @@ namespace VsockPair.GuestAgent.Connections;
 /// </summary>
 internal sealed unsafe class PathProbe(IHostConnector host, SessionLink link, WakeEvent wake)
 {
-    /// <returns>Null when large packets pass, else what happened instead.</returns>
+    /// <returns>Null when large packets pass, else what shows that they do not.</returns>
+    /// <exception cref="LinuxException">There was no connection, or it broke: nothing is known of the path.</exception>
+    /// <exception cref="RefusedException">Likewise.</exception>
     public string? Run()
     {
-        try
+        using Fd socket = host.Connect(ConnectionKind.Probe);
+        SocketWait.MakeNonBlocking(socket.Value);
+        Hello hello = new()
         {
-            using Fd socket = host.Connect(ConnectionKind.Probe);
-            SocketWait.MakeNonBlocking(socket.Value);
-            Hello hello = new()
+            OldestVersion = Wire.OldestVersion,
+            NewestVersion = Wire.NewestVersion,
+            Kind = ConnectionKind.Probe,
+            BootId = link.BootId,
+            Token = link.Token,
+            ProbeBytes = Wire.ProbeBytes,
+        };
+        Handshake.Exchange(socket.Value, hello, link.Timings.Handshake, wake, () => link.IsClosed);
+        byte[] large = new byte[Wire.ProbeBytes];
+        fixed (byte* p = large)
+        {
+            int sent = Sys.Send(socket.Value, p, large.Length, MSG_DONTWAIT);
+            if (sent != large.Length)
             {
-                OldestVersion = Wire.OldestVersion,
-                NewestVersion = Wire.NewestVersion,
-                Kind = ConnectionKind.Probe,
-                BootId = link.BootId,
-                Token = link.Token,
-                ProbeBytes = Wire.ProbeBytes,
-            };
-            Handshake.Exchange(socket.Value, hello, link.Timings.Handshake, wake, () => link.IsClosed);
-            byte[] large = new byte[Wire.ProbeBytes];
-            fixed (byte* p = large)
-            {
-                int sent = Sys.Send(socket.Value, p, large.Length, MSG_DONTWAIT);
-                if (sent != large.Length)
-                {
-                    return sent < 0 ? Errno.Describe(-sent) : $"only {sent} bytes fit into the window";
-                }
+                LinuxException.Check(sent, "send", "probe");
+                return $"only {sent} bytes fit into the window";
             }
-            using FrameChannel channel = new(socket, wake, _ => true);
-            return AwaitResult(channel);
         }
-        catch (Exception e) when (e is LinuxException or RefusedException)
-        {
-            return e.Message;
-        }
+        using FrameChannel channel = new(socket, wake, _ => true);
+        return AwaitResult(channel);
     }
 
     private string? AwaitResult(FrameChannel channel)
@@ -57,9 +53,13 @@ internal sealed unsafe class PathProbe(IHostConnector host, SessionLink link, Wa
                     : result.Bytes == Wire.ProbeBytes ? null : $"{result.Bytes} of {Wire.ProbeBytes} bytes arrived";
             }
             long left = deadline - Environment.TickCount64;
-            if (!open || left <= 0 || link.IsClosed)
+            if (!open || link.IsClosed)
             {
-                return open ? $"no answer within {(int)link.Timings.Probe.TotalSeconds} s" : "the collector closed the connection";
+                throw new LinuxException("recv", Errno.ECONNRESET, "probe");
+            }
+            if (left <= 0)
+            {
+                return $"no answer within {link.Timings.Probe.TotalSeconds:0.#} s";
             }
             SocketWait.For(channel.Socket, POLLIN, wake, (int)left);
         }

@@ -17,7 +17,6 @@ internal abstract class SessionStream : IDisposable
     private readonly WakeEvent _owner;
     private volatile SessionLink? _link;
     private volatile SessionLink? _doneWith;
-    private volatile bool _retired;
     private volatile bool _hasEnded;
 
     protected SessionStream(string name, IHostConnector host, WakeEvent owner)
@@ -34,8 +33,8 @@ internal abstract class SessionStream : IDisposable
 
     protected abstract ConnectionKind Kind { get; }
 
-    /// <summary>The stream ends with its source: drained in the session under way or the next one.</summary>
-    protected bool IsRetired => _retired;
+    /// <summary>Nothing will come of the stream's source any more: its thread ends.</summary>
+    protected virtual bool IsExhausted => false;
 
     /// <summary>The thread is through, for good.</summary>
     public bool HasEnded => _hasEnded;
@@ -54,14 +53,15 @@ internal abstract class SessionStream : IDisposable
     /// <summary>The stream sends nothing more in this session.</summary>
     public bool IsDoneWith(SessionLink link) => ReferenceEquals(_doneWith, link);
 
-    public void Retire()
+    /// <summary>Runs once on the stream's thread before anything else.</summary>
+    protected virtual void Prepare()
     {
-        _retired = true;
-        Wake.Set();
     }
 
-    /// <summary>Runs once on the stream's thread before anything else.</summary>
-    protected abstract void Prepare();
+    /// <summary>Runs once on the stream's thread when it ends before the process does.</summary>
+    protected virtual void Release()
+    {
+    }
 
     protected abstract Hello BuildHello(SessionLink link);
 
@@ -99,9 +99,9 @@ internal abstract class SessionStream : IDisposable
                 SessionLink? link = _link;
                 if (link is not null && !IsDoneWith(link))
                 {
-                    bool served = Serve(link);
+                    Serve(link);
                     _doneWith = link;
-                    if (_retired && served)
+                    if (IsExhausted)
                     {
                         break;
                     }
@@ -110,6 +110,7 @@ internal abstract class SessionStream : IDisposable
                 }
                 SocketWait.Sleep(Wake, -1);
             }
+            Release();
             _hasEnded = true;
             _owner.Set();
         }
@@ -122,44 +123,56 @@ internal abstract class SessionStream : IDisposable
         }
     }
 
-    /// <returns>True when the stream came to its orderly end.</returns>
-    private bool Serve(SessionLink link)
+    private void Serve(SessionLink link)
     {
         Backoff backoff = new(link.Timings);
         string? lastFault = null;
         while (link.Phase is SessionPhase.Open or SessionPhase.Draining)
         {
+            string fault;
+            // Until there is a connection nothing can have lived for long.
+            long connectedAt = long.MaxValue;
             try
             {
                 using Fd socket = _host.Connect(Kind);
                 SocketWait.MakeNonBlocking(socket.Value);
                 Welcome welcome = Handshake.Exchange(socket.Value, BuildHello(link), link.Timings.Handshake, Wake, () => link.IsClosed);
-                backoff.Reset();
-                lastFault = null;
+                connectedAt = Environment.TickCount64;
                 if (Run(socket, welcome, link))
                 {
-                    return !link.IsClosed;
+                    return;
                 }
+                fault = "the collector closed the connection";
             }
             catch (RefusedException e) when (e.Reason == RefusalReason.NoSuchSession)
             {
                 link.ReportUnknown();
-                return false;
+                return;
             }
             catch (Exception e) when (e is LinuxException or RefusedException)
             {
-                if (!link.IsClosed && e.Message != lastFault)
-                {
-                    AgentLog.Warning($"{Name}: {e.Message}; retrying");
-                    lastFault = e.Message;
-                }
+                fault = e.Message;
+            }
+            if (link.IsClosed)
+            {
+                return;
+            }
+            // One that is accepted and dropped at once must neither storm the collector nor fill the log.
+            if (Environment.TickCount64 - connectedAt >= link.Timings.Settled.TotalMilliseconds)
+            {
+                backoff.Reset();
+                lastFault = null;
+            }
+            if (fault != lastFault)
+            {
+                AgentLog.Warning($"{Name}: {fault}; retrying");
+                lastFault = fault;
             }
             if (link.Phase is SessionPhase.Open or SessionPhase.Draining)
             {
                 SocketWait.Sleep(Wake, backoff.NextMilliseconds());
             }
         }
-        return false;
     }
 
     public void Dispose() => Wake.Dispose();

@@ -8,26 +8,24 @@ internal sealed class FileHash(long size, byte[] sha256)
     public byte[] Sha256 { get; } = sha256;
 }
 
-/// <summary>What this process has hashed already; a new session offers it again without reading it.</summary>
+/// <summary>What this process has hashed already, the last state of each file; a new session offers it again without reading it.</summary>
 internal sealed class FileHashes
 {
-    private readonly Dictionary<string, FileHash> _known = [];
+    private readonly Dictionary<string, (string Key, FileHash Hash)> _known = [];
 
-    public FileHash? Find(OfferedFile file) => file.HashKey is null ? null : _known.GetValueOrDefault(file.HashKey);
+    public FileHash? Find(OfferedFile file) =>
+        file.HashKey is not null && _known.TryGetValue(Slot(file), out (string Key, FileHash Hash) known) && known.Key == file.HashKey ? known.Hash : null;
 
     public void Add(OfferedFile file, FileHash hash)
     {
         if (file.HashKey is not null)
         {
-            _known[file.HashKey] = hash;
+            _known[Slot(file)] = (file.HashKey, hash);
         }
     }
 
-    public void Forget(OfferedFile file)
-    {
-        if (file.HashKey is not null)
-        {
-            _known.Remove(file.HashKey);
-        }
-    }
+    public void Forget(OfferedFile file) => _known.Remove(Slot(file));
+
+    // Two crash records in different folders may have the same name.
+    private static string Slot(OfferedFile file) => file.Path ?? file.Name;
 }

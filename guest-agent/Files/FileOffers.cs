@@ -16,6 +16,9 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
     private const int HashBytesPerStep = 8 * Wire.MaxFileChunkBytes;
     private const int MostAttempts = 3;
 
+    // Symbols and types wait with their content until everything has been offered: the streams begin then.
+    private const long LargeBytes = 1 << 20;
+
     private readonly Queue<Offer> _toOffer = [];
     private readonly Queue<Offer> _toSend = [];
     private readonly Dictionary<uint, Offer> _offered = [];
@@ -25,17 +28,17 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
     private Sha256 _hash = new();
     private long _offset;
     private uint _lastId;
-    private int _metadataUnderWay;
+    private int _metadataToOffer;
 
     public bool HasWork => _current is not null || _toOffer.Count > 0 || _toSend.Count > 0;
 
-    /// <summary>Every metadata file so far was answered, and sent where wanted.</summary>
-    public bool IsMetadataDelivered => _metadataUnderWay == 0;
+    /// <summary>The collector was told of every metadata file so far that can be read.</summary>
+    public bool IsMetadataOffered => _metadataToOffer == 0;
 
     public void Add(OfferedFile file)
     {
         _toOffer.Enqueue(new Offer(file));
-        _metadataUnderWay += file.Kind == OfferedKind.Metadata ? 1 : 0;
+        _metadataToOffer += file.Kind == OfferedKind.Metadata ? 1 : 0;
     }
 
     /// <summary>One bounded piece of work: a chunk, or a stretch of hashing.</summary>
@@ -55,15 +58,14 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
         }
     }
 
+    /// <exception cref="LinuxException">Nothing of that kind was to be answered.</exception>
     public void Answered(FileAnswer answer)
     {
-        if (!_offered.TryGetValue(answer.Id, out Offer? offer))
-        {
-            throw FrameChannel.BadFrame();
-        }
+        Offer offer = Find(answer.Id, OfferState.Offered);
         switch (answer.Answer)
         {
             case OfferAnswer.Want:
+                offer.State = OfferState.Wanted;
                 _toSend.Enqueue(offer);
                 return;
             case OfferAnswer.Have:
@@ -74,30 +76,33 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
                 break;
         }
         _offered.Remove(answer.Id);
-        Settled(offer);
     }
 
+    /// <exception cref="LinuxException">The file was not sent, or was acknowledged before.</exception>
     public void Stored(FileStored stored)
     {
-        if (!_offered.Remove(stored.Id, out Offer? offer))
-        {
-            throw FrameChannel.BadFrame();
-        }
+        Offer offer = Find(stored.Id, OfferState.Sent);
+        _offered.Remove(stored.Id);
         acknowledged(offer.File);
     }
 
     public void Dispose() => _source?.Dispose();
 
+    private Offer Find(uint id, OfferState state) =>
+        _offered.TryGetValue(id, out Offer? offer) && offer.State == state ? offer : throw FrameChannel.BadFrame();
+
     /// <returns>False when an offer could be made without work, or there is none to make.</returns>
     private bool TryBegin()
     {
-        if (!_toSend.TryDequeue(out _current) && _toOffer.TryDequeue(out _current) && hashes.Find(_current.File) is FileHash known)
+        bool sends = _toSend.TryPeek(out Offer? next) && (_toOffer.Count == 0 || next.Hash.Size < LargeBytes);
+        if (!(sends ? _toSend : _toOffer).TryDequeue(out _current))
+        {
+            return false;
+        }
+        if (!sends && hashes.Find(_current.File) is FileHash known)
         {
             Announce(_current, known);
             _current = null;
-        }
-        if (_current is null)
-        {
             return false;
         }
         _source = _current.File.Open();
@@ -124,7 +129,7 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
                 EndCurrent();
                 if (_offset == 0)
                 {
-                    Settled(offer);
+                    Concluded(offer);
                     return;
                 }
                 FileHash hash = new(_offset, _hash.Finish());
@@ -161,8 +166,8 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
         _offset += have;
         if (isLast)
         {
+            offer.State = OfferState.Sent;
             EndCurrent();
-            Settled(offer);
         }
     }
 
@@ -176,6 +181,7 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
         offer.Id = ++_lastId;
         offer.Hash = hash;
         _offered.Add(offer.Id, offer);
+        Concluded(offer);
         channel.Send(new FileOffer(offer.Id, offer.File.Kind, offer.File.Name, hash.Size, offer.File.Modified, hash.Sha256));
     }
 
@@ -188,9 +194,10 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
         channel.Send(new FileGone(offer.Id));
         if (offer.Attempt == MostAttempts)
         {
-            Skip(offer, "it changes while it is sent");
+            AgentLog.Warning($"{offer.File.Name} is not sent: it changes meanwhile");
             return;
         }
+        _metadataToOffer += offer.File.Kind == OfferedKind.Metadata ? 1 : 0;
         _toOffer.Enqueue(new Offer(offer.File) { Attempt = offer.Attempt + 1 });
     }
 
@@ -198,7 +205,7 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
     {
         AgentLog.Warning($"{offer.File.Name} is not sent: {reason}");
         EndCurrent();
-        Settled(offer);
+        Concluded(offer);
     }
 
     private void EndCurrent()
@@ -208,7 +215,15 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
         _current = null;
     }
 
-    private void Settled(Offer offer) => _metadataUnderWay -= offer.File.Kind == OfferedKind.Metadata ? 1 : 0;
+    // Offered, or not to be.
+    private void Concluded(Offer offer) => _metadataToOffer -= offer.File.Kind == OfferedKind.Metadata ? 1 : 0;
+
+    private enum OfferState
+    {
+        Offered,
+        Wanted,
+        Sent,
+    }
 
     private sealed class Offer(OfferedFile file)
     {
@@ -216,6 +231,8 @@ internal sealed class FileOffers(FrameChannel channel, FileHashes hashes, Action
 
         /// <summary>0 until it was offered.</summary>
         public uint Id { get; set; }
+
+        public OfferState State { get; set; }
 
         /// <summary>As it was offered.</summary>
         public FileHash Hash { get; set; } = new(0, []);

@@ -16,11 +16,11 @@ internal sealed class OfferedFile(OfferedKind kind, string name, Func<ByteSource
     /// <summary>CLOCK_REALTIME nanoseconds, 0 where it means nothing.</summary>
     public long Modified { get; init; }
 
-    /// <summary>Names content that cannot change as long as this process lives, so that it is hashed only once. Null: hash it for each offer.</summary>
+    /// <summary>Names the content: while it stays the same the file is hashed only once. Null: hash it for each offer.</summary>
     public string? HashKey { get; init; }
 
-    public static OfferedFile Metadata(string name, string path) =>
-        new(OfferedKind.Metadata, name, () => new FileSource(path)) { Path = path, HashKey = name };
+    public static OfferedFile Metadata(string name, string path, string hashKey) =>
+        new(OfferedKind.Metadata, name, () => new FileSource(path)) { Path = path, HashKey = hashKey };
 
     public static OfferedFile Snapshot(string name, byte[] bytes) => new(OfferedKind.Metadata, name, () => new SnapshotSource(bytes));
 }

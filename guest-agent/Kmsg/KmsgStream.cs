@@ -16,10 +16,6 @@ internal sealed class KmsgStream(Fd file, IHostConnector host, WakeEvent owner) 
 
     protected override ConnectionKind Kind => ConnectionKind.Kmsg;
 
-    protected override void Prepare()
-    {
-    }
-
     protected override Hello BuildHello(SessionLink link) => new()
     {
         OldestVersion = Wire.OldestVersion,

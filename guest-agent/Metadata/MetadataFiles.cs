@@ -7,31 +7,37 @@ namespace VsockPair.GuestAgent.Metadata;
 
 /// <summary>
 /// What it takes to decode this boot's streams, by the names of PROTOCOL.md §8. Small files first, so that the smallest part of a session goes by
-/// before its events can be decoded. Three files change while the guest runs and are looked at again.
+/// before its events can be decoded. Some files change while the guest runs and are looked at again.
 /// </summary>
 internal sealed class MetadataFiles
 {
     private static readonly string[] CpuRanges = ["possible", "present", "online"];
 
     private readonly GuestPaths _paths;
-    private readonly Tracefs? _top;
-    private readonly List<OfferedFile> _fixed = [];
-    private readonly Dictionary<string, byte[]> _lastHash = [];
+    private readonly string? _commandLinesPath;
+    private readonly string? _printkFormatsPath;
+    private readonly TimeSpan _refresh;
+    private readonly List<OfferedFile> _small = [];
+    private readonly List<OfferedFile> _large = [];
     private readonly bool _hasSymbols;
+    private ChangingFile? _commandLines;
+    private ChangingFile? _modules;
 
-    public MetadataFiles(GuestPaths paths, Tracefs? top, TraceInstance? instance, GuestNotes notes)
+    /// <param name="refresh">How often <see cref="OfferChanged"/> is called.</param>
+    public MetadataFiles(GuestPaths paths, Tracefs? top, TraceInstance? instance, TimeSpan refresh, GuestNotes notes)
     {
         _paths = paths;
-        _top = top;
+        _commandLinesPath = top?.Path("saved_cmdlines");
+        _printkFormatsPath = top?.Path("printk_formats");
+        _refresh = refresh;
         if (instance is not null)
         {
-            AddFixed("events/header_page", instance.Files.Path("events/header_page"));
-            AddFixed("events/header_event", instance.Files.Path("events/header_event"));
+            AddIfThere(_small, "events/header_page", instance.Files.Path("events/header_page"));
+            AddIfThere(_small, "events/header_event", instance.Files.Path("events/header_event"));
             AddFormats(instance);
         }
-        AddFixed("printk_formats", top?.Path("printk_formats"));
-        AddFixed("vmcoreinfo", $"{paths.SysFs}/kernel/vmcoreinfo");
-        AddFixed("notes", $"{paths.SysFs}/kernel/notes");
+        AddIfThere(_small, "vmcoreinfo", $"{paths.SysFs}/kernel/vmcoreinfo");
+        AddIfThere(_small, "notes", $"{paths.SysFs}/kernel/notes");
 
         using (KallsymsSource symbols = new(OpenKallsyms, KallsymsPart.Core))
         {
@@ -39,14 +45,13 @@ internal sealed class MetadataFiles
         }
         if (_hasSymbols)
         {
-            _fixed.Add(Kallsyms("kallsyms", KallsymsPart.Core, hashKey: "kallsyms"));
-            _fixed.Add(Kallsyms("kallsyms-boot", KallsymsPart.Boot, hashKey: "kallsyms-boot"));
+            _large.Add(Kallsyms("kallsyms", KallsymsPart.Core, hashKey: "kallsyms"));
         }
         else
         {
             notes.Add("/proc/kallsyms shows no addresses: kernel functions will have no names (see kptr_restrict)");
         }
-        if (!AddFixed("btf", $"{paths.SysFs}/kernel/btf/vmlinux"))
+        if (!AddIfThere(_large, "btf", $"{paths.SysFs}/kernel/btf/vmlinux"))
         {
             notes.Add("no /sys/kernel/btf/vmlinux: this kernel was built without type information");
         }
@@ -55,54 +60,62 @@ internal sealed class MetadataFiles
     /// <summary>Everything, for the start of a session.</summary>
     public void OfferAll(FileOffers offers)
     {
-        _lastHash.Clear();
-        OfferChanged(offers);
+        _commandLines = _commandLinesPath is null ? null : new ChangingFile(_commandLinesPath, b => Sha256.Of(b), _refresh);
+        _modules = new ChangingFile($"{_paths.Proc}/modules", b => ModuleLayout.Hash(b), _refresh);
         string folder = $"{_paths.SysFs}/devices/system/cpu";
         byte[] cpus = Encoding.UTF8.GetBytes(string.Concat(Array.ConvertAll(CpuRanges, r => $"{r} {SmallFile.ReadText($"{folder}/{r}")}\n")));
         offers.Add(OfferedFile.Snapshot("cpuinfo", cpus));
-        _fixed.ForEach(offers.Add);
+        _small.ForEach(offers.Add);
+        OfferIfChanged(offers, "saved_cmdlines", _commandLines);
+        if (!OfferModules(offers))
+        {
+            // A kernel without modules has these two all the same.
+            OfferWhatModulesAddTo(offers);
+        }
+        _large.ForEach(offers.Add);
     }
 
     /// <summary>What is not any more what was offered last in this session.</summary>
     public void OfferChanged(FileOffers offers)
     {
-        bool isFirst = _lastHash.Count == 0;
-        OfferIfChanged(offers, "saved_cmdlines", _top?.Path("saved_cmdlines"));
-        if (OfferIfChanged(offers, "modules", $"{_paths.Proc}/modules") && !isFirst && _hasSymbols)
-        {
-            offers.Add(Kallsyms("kallsyms-boot", KallsymsPart.Boot, hashKey: null));
-        }
+        OfferIfChanged(offers, "saved_cmdlines", _commandLines);
+        OfferModules(offers);
     }
 
-    private bool OfferIfChanged(FileOffers offers, string name, string? path)
+    private bool OfferModules(FileOffers offers)
     {
-        if (path is null || !File.Exists(path))
+        bool changed = OfferIfChanged(offers, "modules", _modules);
+        if (changed)
         {
-            return false;
+            OfferWhatModulesAddTo(offers);
         }
-        byte[] bytes;
-        try
-        {
-            bytes = SmallFile.ReadBytes(path);
-        }
-        catch (LinuxException e)
-        {
-            AgentLog.Warning($"{path} cannot be read, ignoring: {e.Message}");
-            return false;
-        }
-        Sha256 hash = new();
-        hash.Append(bytes);
-        byte[] current = hash.Finish();
-        if (bytes.Length == 0 || (_lastHash.TryGetValue(name, out byte[]? last) && last.AsSpan().SequenceEqual(current)))
-        {
-            return false;
-        }
-        _lastHash[name] = current;
-        offers.Add(OfferedFile.Snapshot(name, bytes));
-        return true;
+        return changed;
     }
 
-    private OfferedFile Kallsyms(string name, KallsymsPart part, string? hashKey) =>
+    private void OfferWhatModulesAddTo(FileOffers offers)
+    {
+        string layout = Convert.ToHexString(_modules!.Digest);
+        if (_printkFormatsPath is not null && File.Exists(_printkFormatsPath))
+        {
+            offers.Add(OfferedFile.Metadata("printk_formats", _printkFormatsPath, hashKey: layout));
+        }
+        if (_hasSymbols)
+        {
+            offers.Add(Kallsyms("kallsyms-boot", KallsymsPart.Boot, hashKey: layout));
+        }
+    }
+
+    private static bool OfferIfChanged(FileOffers offers, string name, ChangingFile? file)
+    {
+        byte[]? bytes = file?.TakeChange(TimeSpan.FromMilliseconds(Environment.TickCount64));
+        if (bytes is not null)
+        {
+            offers.Add(OfferedFile.Snapshot(name, bytes));
+        }
+        return bytes is not null;
+    }
+
+    private OfferedFile Kallsyms(string name, KallsymsPart part, string hashKey) =>
         new(Protocol.OfferedKind.Metadata, name, () => new KallsymsSource(OpenKallsyms, part)) { HashKey = hashKey };
 
     private FileSource OpenKallsyms() => new($"{_paths.Proc}/kallsyms");
@@ -114,16 +127,16 @@ internal sealed class MetadataFiles
         names.Sort(StringComparer.Ordinal);
         foreach (string name in names)
         {
-            AddFixed($"events/{name}/format", instance.Files.Path($"events/{name}/format"));
+            AddIfThere(_small, $"events/{name}/format", instance.Files.Path($"events/{name}/format"));
         }
     }
 
-    private bool AddFixed(string name, string? path)
+    private static bool AddIfThere(List<OfferedFile> files, string name, string path)
     {
-        bool exists = path is not null && File.Exists(path);
+        bool exists = File.Exists(path);
         if (exists)
         {
-            _fixed.Add(OfferedFile.Metadata(name, path!));
+            files.Add(OfferedFile.Metadata(name, path, hashKey: name));
         }
         return exists;
     }

@@ -28,6 +28,13 @@ internal sealed class Sha256
     private readonly byte[] _block = new byte[BlockBytes];
     private long _bytes;
 
+    public static byte[] Of(ReadOnlySpan<byte> data)
+    {
+        Sha256 hash = new();
+        hash.Append(data);
+        return hash.Finish();
+    }
+
     public void Append(ReadOnlySpan<byte> data)
     {
         int filled = (int)(_bytes % BlockBytes);

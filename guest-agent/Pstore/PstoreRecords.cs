@@ -5,11 +5,13 @@ using VsockPair.Protocol;
 namespace VsockPair.GuestAgent.Pstore;
 
 /// <summary>
-/// Crash records that survived the last reboot. Both places are looked through at each session's start: systemd-pstore moves records from one to
-/// the other at any time, and the collector knows what it has already by its hash.
+/// Crash records that survived the last reboot. Both places are looked through at each session's start and again in its course: systemd-pstore moves
+/// records from one to the other at any time, and the collector knows what it has already by its hash.
 /// </summary>
 internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
 {
+    private readonly HashSet<string> _offered = [];
+
     public static void NoteMissing(GuestPaths paths, GuestNotes notes)
     {
         if (!Array.Exists(paths.Pstore, Directory.Exists))
@@ -18,11 +20,22 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
         }
     }
 
+    /// <summary>Everything, for the start of a session.</summary>
     public void OfferAll(FileOffers offers)
+    {
+        _offered.Clear();
+        OfferNew(offers);
+    }
+
+    /// <summary>What was not offered in this session, as it is now.</summary>
+    public void OfferNew(FileOffers offers)
     {
         foreach (OfferedFile file in Find())
         {
-            offers.Add(file);
+            if (_offered.Add(file.HashKey!))
+            {
+                offers.Add(file);
+            }
         }
     }
 
@@ -35,6 +48,12 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
         }
         try
         {
+            // Another record may have taken its name meanwhile.
+            if (Describe(file.Path!).HashKey != file.HashKey)
+            {
+                AgentLog.Warning($"{file.Path} has changed since it was sent and is not removed");
+                return;
+            }
             File.Delete(file.Path!);
             AgentLog.Info($"{file.Path} is stored on the host and was removed here");
         }
@@ -49,18 +68,35 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
         List<OfferedFile> found = [];
         foreach (string folder in Array.FindAll(paths.Pstore, Directory.Exists))
         {
-            try
+            string[] files = ListFiles(folder);
+            Array.Sort(files, StringComparer.Ordinal);
+            foreach (string path in files)
             {
-                string[] files = Directory.GetFiles(folder, "*", SearchOption.AllDirectories);
-                Array.Sort(files, StringComparer.Ordinal);
-                found.AddRange(Array.ConvertAll(files, Describe));
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                AgentLog.Warning($"{folder} cannot be read, ignoring: {e.Message}");
+                try
+                {
+                    found.Add(Describe(path));
+                }
+                catch (LinuxException e)
+                {
+                    // Moved by systemd-pstore since the folder was listed: then it is found where it is now.
+                    AgentLog.Warning($"{path} cannot be read, ignoring: {e.Message}");
+                }
             }
         }
         return found;
+    }
+
+    private static string[] ListFiles(string folder)
+    {
+        try
+        {
+            return Directory.GetFiles(folder, "*", SearchOption.AllDirectories);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            AgentLog.Warning($"{folder} cannot be read, ignoring: {e.Message}");
+            return [];
+        }
     }
 
     private static OfferedFile Describe(string path)

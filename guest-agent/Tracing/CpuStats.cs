@@ -1,5 +1,4 @@
 using System.Buffers.Text;
-using VsockPair.Linux;
 
 namespace VsockPair.GuestAgent.Tracing;
 
@@ -57,16 +56,15 @@ internal readonly record struct CpuStats
     }
 }
 
-/// <summary>Keeps a <c>stats</c> file open; each look at it costs one system call and no garbage.</summary>
-internal sealed unsafe class CpuStatsFile(string path) : IDisposable
+/// <summary>An open <c>stats</c> file.</summary>
+internal sealed class CpuStatsFile(string path) : IDisposable
 {
-    private readonly Fd _file = Fd.Own(Sys.Open(path, Constants.O_RDONLY), "open", path);
+    private readonly PolledFile _file = new(path);
 
     public CpuStats Read()
     {
-        byte* text = stackalloc byte[1024];
-        int bytes = LinuxException.Check(Sys.PRead(_file.Value, text, 1024, 0), "read", path);
-        return CpuStats.Parse(new ReadOnlySpan<byte>(text, bytes));
+        Span<byte> text = stackalloc byte[1024];
+        return CpuStats.Parse(text[.._file.Read(text)]);
     }
 
     public void Dispose() => _file.Dispose();

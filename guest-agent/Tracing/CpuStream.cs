@@ -14,15 +14,26 @@ internal sealed class CpuStream : SessionStream
     // Between two looks at the session and the clock, so that a ring that is never empty cannot hide them.
     private const int MostFillsAtOnce = 64;
 
+    // A wake-up for the flush is itself recorded: the switch to this thread and the one before, away from it. A quiet vCPU that has recorded no more
+    // than that since the last look has nothing new to tell, and its ring is only emptied now and then.
+    private const int SwitchesPerWake = 2;
+    private const string SwitchEvent = "sched/sched_switch";
+    private const int LongestFlushMilliseconds = 10_000;
+
     private readonly TraceInstance _instance;
     private readonly ReadStrategy _strategy;
     private readonly int _flushMilliseconds;
+    private readonly ulong _ownEventsPerWake;
     private readonly Lock _published = new();
     private CpuStatsFile? _stats;
     private RecordStage? _stage;
     private Fd? _trace;
     private CpuStats? _counters;
     private bool _isFinal;
+    private volatile bool _isRetired;
+    private bool _isExhausted;
+    private ulong _unreadAtLook;
+    private long _flushedAt;
 
     public CpuStream(int cpu, TraceInstance instance, ReadStrategy strategy, TimeSpan flush, IHostConnector host, WakeEvent owner)
         : base($"trace-cpu{cpu}", host, owner)
@@ -31,11 +42,17 @@ internal sealed class CpuStream : SessionStream
         _instance = instance;
         _strategy = strategy;
         _flushMilliseconds = (int)flush.TotalMilliseconds;
+        _ownEventsPerWake = instance.Events.Contains(SwitchEvent) ? SwitchesPerWake : 0UL;
     }
 
     public int Cpu { get; }
 
     protected override ConnectionKind Kind => ConnectionKind.Bulk;
+
+    protected override bool IsExhausted => _isExhausted;
+
+    /// <summary>The vCPU is offline.</summary>
+    public bool IsRetired => _isRetired;
 
     /// <summary>The figures last read while nothing was between ring and socket, null before the first. Final: nothing more will come of this ring.</summary>
     public StreamCounters? Counters
@@ -51,14 +68,29 @@ internal sealed class CpuStream : SessionStream
         }
     }
 
+    /// <summary>The vCPU went offline: its ring is drained, in this session or the next one, and then the stream ends.</summary>
+    public void Retire()
+    {
+        _isRetired = true;
+        Notify();
+    }
+
+    /// <summary>The vCPU is back. If the stream has ended already, another one is needed.</summary>
+    public void Revive() => _isRetired = false;
+
     protected override void Prepare()
     {
-        // A vCPU that went offline again meanwhile cannot be pinned to; its ring is read all the same.
-        _ = Sys.PinThread(Cpu);
         string folder = _instance.Files.Path($"per_cpu/cpu{Cpu}");
         _stats = new CpuStatsFile($"{folder}/stats");
         _trace = Fd.Own(Sys.Open($"{folder}/trace_pipe_raw", O_RDONLY | O_NONBLOCK), "open", $"{folder}/trace_pipe_raw");
         _stage = ReadStrategyProbe.CreateStage(_strategy, _trace.Value, _instance.SubBufferBytes);
+    }
+
+    protected override void Release()
+    {
+        _stage!.Dispose();
+        _trace!.Dispose();
+        _stats!.Dispose();
     }
 
     protected override Hello BuildHello(SessionLink link)
@@ -84,6 +116,8 @@ internal sealed class CpuStream : SessionStream
 
     protected override bool Run(Fd socket, in Welcome welcome, SessionLink link)
     {
+        // The kernel ends the pinning when the vCPU goes offline; where it is offline its ring is read from any other.
+        _ = Sys.PinThread(Cpu);
         try
         {
             return Pump(socket, link);
@@ -91,20 +125,37 @@ internal sealed class CpuStream : SessionStream
         finally
         {
             _stage!.Discard();
+            if (!_isFinal)
+            {
+                // What was thrown away is among the events read, so that the host counts it as lost on the way.
+                Publish(final: false);
+            }
         }
     }
 
     // The stage is empty at the top of each round.
     private bool Pump(Fd socket, SessionLink link)
     {
-        RecordStage stage = _stage!;
         long publishEvery = (long)link.Timings.Counters.TotalMilliseconds / 2;
         long publishAt = 0;
+        _flushedAt = 0;
         while (!link.IsClosed)
         {
-            if (link.Phase == SessionPhase.Draining || IsRetired)
+            if (IsAtEnd(link))
             {
-                return DrainRing(socket, link);
+                if (!Drain(socket.Value, link))
+                {
+                    return link.IsClosed;
+                }
+                if (IsAtEnd(link))
+                {
+                    Publish(final: true);
+                    _isExhausted = IsRetired;
+                    FinishConnection(socket, link);
+                    return true;
+                }
+                // The vCPU came back before its ring was empty.
+                _ = Sys.PinThread(Cpu);
             }
             if (link.Phase == SessionPhase.Ending)
             {
@@ -117,23 +168,8 @@ internal sealed class CpuStream : SessionStream
                 Publish(final: false);
                 publishAt = Environment.TickCount64 + publishEvery;
             }
-            if (!WaitForRing(socket.Value, out bool isQuiet))
-            {
-                return false;
-            }
-            int filled = 0;
-            for (int fills = 0; fills < MostFillsAtOnce && (filled = Check(stage.Fill())) > 0; fills++)
-            {
-                if (!SendStage(socket.Value, link))
-                {
-                    return false;
-                }
-                if (!stage.MayHaveMore)
-                {
-                    break;
-                }
-            }
-            if (isQuiet && filled == 0 && Check(stage.FillTail()) > 0 && !SendStage(socket.Value, link))
+            int wait = (int)Math.Clamp(publishAt - Environment.TickCount64, 1, _flushMilliseconds);
+            if (!WaitForRing(socket.Value, wait, out bool isQuiet) || !Forward(socket.Value, link, isQuiet))
             {
                 return false;
             }
@@ -141,8 +177,43 @@ internal sealed class CpuStream : SessionStream
         return true;
     }
 
+    private bool IsAtEnd(SessionLink link) => IsRetired || link.Phase == SessionPhase.Draining;
+
     /// <returns>False when the connection is broken.</returns>
-    private bool WaitForRing(int socket, out bool isQuiet)
+    private bool Forward(int socket, SessionLink link, bool isQuiet)
+    {
+        if (isQuiet && !HasNews())
+        {
+            return true;
+        }
+        RecordStage stage = _stage!;
+        int filled = 0;
+        for (int fills = 0; fills < MostFillsAtOnce && (filled = Check(stage.Fill())) > 0; fills++)
+        {
+            if (!SendStage(socket, link))
+            {
+                return false;
+            }
+            if (!stage.MayHaveMore)
+            {
+                break;
+            }
+        }
+        return !isQuiet || filled != 0 || Check(stage.FillTail()) <= 0 || SendStage(socket, link);
+    }
+
+    private bool HasNews()
+    {
+        ulong unread = _stats!.Read().Entries;
+        long now = Environment.TickCount64;
+        bool hasNews = unread > _unreadAtLook + _ownEventsPerWake || (unread > 0 && now - _flushedAt >= LongestFlushMilliseconds);
+        _unreadAtLook = hasNews ? 0 : unread;
+        _flushedAt = hasNews ? now : _flushedAt;
+        return hasNews;
+    }
+
+    /// <returns>False when the connection is broken.</returns>
+    private bool WaitForRing(int socket, int milliseconds, out bool isQuiet)
     {
         Span<PollFd> fds =
         [
@@ -150,7 +221,7 @@ internal sealed class CpuStream : SessionStream
             new PollFd { Fd = socket, Events = POLLIN },
             new PollFd { Fd = Wake.FdValue, Events = POLLIN },
         ];
-        int ready = LinuxException.Check(Sys.Poll(fds, _flushMilliseconds), "poll", Name);
+        int ready = LinuxException.Check(Sys.Poll(fds, milliseconds), "poll", Name);
         isQuiet = ready == 0;
         if (fds[2].Revents != 0)
         {
@@ -183,18 +254,18 @@ internal sealed class CpuStream : SessionStream
         return true;
     }
 
-    private bool DrainRing(Fd socket, SessionLink link)
+    /// <summary>Empties the ring, unless its vCPU comes back: a ring that is written to has no end.</summary>
+    /// <returns>False when the connection is broken.</returns>
+    private bool Drain(int socket, SessionLink link)
     {
         RecordStage stage = _stage!;
-        while (Check(stage.Fill()) > 0 || Check(stage.FillTail()) > 0)
+        while (IsAtEnd(link) && (Check(stage.Fill()) > 0 || Check(stage.FillTail()) > 0))
         {
-            if (!SendStage(socket.Value, link))
+            if (!SendStage(socket, link))
             {
-                return link.IsClosed;
+                return false;
             }
         }
-        Publish(final: true);
-        FinishConnection(socket, link);
         return true;
     }
 

@@ -20,24 +20,27 @@ internal sealed class LocalClock : IDisposable
     private readonly Tracefs _top;
     private Tracefs _source;
     private CpuStatsFile _stats;
+    private PolledFile _clock;
 
     public LocalClock(Tracefs top)
     {
         _top = top;
         _source = top;
         _stats = OpenStats();
+        _clock = OpenClock();
     }
 
     /// <summary>Null when the clock cannot be read.</summary>
     public LocalClockSample? Sample()
     {
-        if (_source.ReadChosen("trace_clock") != ClockName)
+        if (!IsLocal())
         {
             if (ReferenceEquals(_source, _top) && TryMakeInstance() is Tracefs own)
             {
+                Dispose();
                 _source = own;
-                _stats.Dispose();
                 _stats = OpenStats();
+                _clock = OpenClock();
             }
             else
             {
@@ -50,7 +53,18 @@ internal sealed class LocalClock : IDisposable
         return stats.Now is long now ? new LocalClockSample(now, before + (after - before) / 2, (after - before + 1) / 2) : null;
     }
 
-    public void Dispose() => _stats.Dispose();
+    public void Dispose()
+    {
+        _stats.Dispose();
+        _clock.Dispose();
+    }
+
+    // "[local] global counter …"
+    private bool IsLocal()
+    {
+        Span<byte> text = stackalloc byte[512];
+        return text[.._clock.Read(text)].IndexOf("[local]"u8) >= 0;
+    }
 
     private Tracefs? TryMakeInstance()
     {
@@ -66,4 +80,6 @@ internal sealed class LocalClock : IDisposable
     }
 
     private CpuStatsFile OpenStats() => new(_source.Path("per_cpu/cpu0/stats"));
+
+    private PolledFile OpenClock() => new(_source.Path("trace_clock"));
 }

@@ -41,11 +41,12 @@ internal sealed class RingState
         AskedBufferKb = askedBufferKb,
     };
 
-    /// <summary>The state of this boot, or null if there is none or it cannot be read as one.</summary>
+    /// <summary>The state of this boot, or null if there is none or it is not one.</summary>
+    /// <exception cref="LinuxException">The file is there and cannot be read.</exception>
     public static RingState? Load(string folder, Guid bootId)
     {
         string path = Path.Combine(folder, FileName);
-        if (!File.Exists(path))
+        if (!Path.Exists(path))
         {
             return null;
         }

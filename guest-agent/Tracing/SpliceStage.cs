@@ -32,8 +32,8 @@ internal sealed unsafe class SpliceStage : RecordStage
 
     public override int Fill()
     {
-        // Expected: EAGAIN or 0, nothing is full (0 is not an end of file here). ENOMEM, no page of the sub-buffer's order right now:
-        // read() needs none, it copies to a page that the open file keeps.
+        // Expected: EAGAIN or 0, nothing is full (0 is not an end of file here). ENOMEM, no pages of the sub-buffer's order right now: splice needs
+        // new ones each time, read() only for its first call on an open file, which keeps them (info->spare in tracing_buffers_read).
         int n = Sys.Splice(Trace, _pipeIn.Value, _spliceBytes, Constants.SPLICE_F_NONBLOCK);
         if (n == -Errno.ENOMEM)
         {

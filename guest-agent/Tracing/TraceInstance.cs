@@ -16,9 +16,8 @@ internal sealed class TraceInstance
     private const string Name = "vsockpair";
     private const int DefaultBufferKb = 1024;
 
-    // A share of RAM that nobody misses; below a few sub-buffers a ring is of no use.
+    // A share of RAM that nobody misses.
     private const int RamShare = 100;
-    private const int FewestSubBuffers = 8;
     private const int WatermarkBytes = 128 * 1024;
 
     private readonly Tracefs _files;
@@ -32,6 +31,9 @@ internal sealed class TraceInstance
     }
 
     public Tracefs Files => _files;
+
+    /// <summary>It is the ring of an earlier agent, and may hold what that one did not send.</summary>
+    public bool IsReused { get; private init; }
 
     /// <summary>What the ring's counters belong to.</summary>
     public Guid Generation { get; }
@@ -58,7 +60,7 @@ internal sealed class TraceInstance
             if (before.Generation != Guid.Empty && before.AskedBufferKb == asked
                 && files.ReadChosen("trace_clock") == Clock && ReadSubBufferBytes(files) == before.SubBufferBytes)
             {
-                return new TraceInstance(files, before, retired);
+                return new TraceInstance(files, before, retired) { IsReused = true };
             }
             Remove(files, before, retired);
         }
@@ -66,11 +68,10 @@ internal sealed class TraceInstance
         // Written before the ring exists: a crash in between must never leave a ring under an older generation.
         state.Change(before.WithRing(Guid.Empty, 0, 0));
         LinuxException.Check(files.TryMake(), "mkdir", files.Folder);
-        int bufferKb = options.BufferKb ?? (int)Math.Clamp(ramKb / RamShare / onlineCpus, 8 * FewestSubBuffers, DefaultBufferKb);
+        int bufferKb = options.BufferKb ?? (int)Math.Clamp(ramKb / RamShare / onlineCpus, 8 * RingSize.FewestSubBuffers, DefaultBufferKb);
         files.Write("trace_clock", Clock);
-        ChooseSubBuffer(files, bufferKb);
+        bufferKb = RingSize.Choose(bufferKb, (file, kb) => files.TryWrite(file, kb.ToString(CultureInfo.InvariantCulture)));
         int subBufferBytes = ReadSubBufferBytes(files);
-        bufferKb = ChooseBuffer(files, bufferKb, subBufferBytes);
         SetWatermark(files, bufferKb, subBufferBytes);
         state.Change(before.WithRing(Guid.NewGuid(), subBufferBytes, asked));
         AgentLog.Info($"trace ring of {bufferKb} KiB per vCPU, sub-buffers of {subBufferBytes / 1024} KiB");
@@ -137,31 +138,6 @@ internal sealed class TraceInstance
             }
         }
         LinuxException.Check(Sys.RemoveDirectory(files.Folder), "rmdir", files.Folder);
-    }
-
-    // The write is the probe (6.8 has the file); a fragmented guest may lack pages of order 4.
-    private static void ChooseSubBuffer(Tracefs files, int bufferKb)
-    {
-        foreach (int kb in (int[])[64, 32, 16])
-        {
-            if (bufferKb / kb >= FewestSubBuffers && files.TryWrite("buffer_subbuf_size_kb", kb.ToString(CultureInfo.InvariantCulture)) == 0)
-            {
-                return;
-            }
-        }
-    }
-
-    private static int ChooseBuffer(Tracefs files, int wantedKb, int subBufferBytes)
-    {
-        int kb = wantedKb;
-        int result = files.TryWrite("buffer_size_kb", kb.ToString(CultureInfo.InvariantCulture));
-        while (result == -Errno.ENOMEM && kb / 2 * 1024 >= FewestSubBuffers * subBufferBytes)
-        {
-            kb /= 2;
-            result = files.TryWrite("buffer_size_kb", kb.ToString(CultureInfo.InvariantCulture));
-        }
-        LinuxException.Check(result, $"write \"{kb}\"", files.Path("buffer_size_kb"));
-        return kb;
     }
 
     // poll() answers once (dirty + 1) * 100 >= percent * sub-buffers (full_hit in ring_buffer.c). Zero would wake for every event.

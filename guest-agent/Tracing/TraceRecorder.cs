@@ -1,42 +1,87 @@
+using System.Globalization;
+using System.Text;
 using VsockPair.GuestAgent.Connections;
 using VsockPair.Linux;
 using VsockPair.Protocol;
 
 namespace VsockPair.GuestAgent.Tracing;
 
-/// <summary>All of the guest's trace streams: one thread per online vCPU. Used by the main thread only.</summary>
-internal sealed class TraceRecorder(
-    TraceInstance instance, ReadStrategy strategy, TimeSpan flush, GuestPaths paths, IHostConnector host, WakeEvent owner)
+/// <summary>
+/// All of the guest's trace streams: one thread per online vCPU, and one for each ring that still holds events of a vCPU that is gone.
+/// Used by the main thread only.
+/// </summary>
+internal sealed class TraceRecorder : IDisposable
 {
+    private readonly TraceInstance _instance;
+    private readonly ReadStrategy _strategy;
+    private readonly TimeSpan _flush;
+    private readonly IHostConnector _host;
+    private readonly WakeEvent _owner;
     private readonly List<CpuStream> _streams = [];
-    private readonly string _onlineFile = $"{paths.SysFs}/devices/system/cpu/online";
-    private string _online = "";
+    private readonly PolledFile _onlineFile;
+    private byte[] _online = [];
     private SessionLink? _link;
-    private IReadOnlyList<StreamCounters> _unreported = instance.Retired;
+    private IReadOnlyList<StreamCounters> _unreported;
 
-    public int SubBufferBytes => instance.SubBufferBytes;
+    public TraceRecorder(TraceInstance instance, ReadStrategy strategy, TimeSpan flush, GuestPaths paths, IHostConnector host, WakeEvent owner)
+    {
+        _instance = instance;
+        _strategy = strategy;
+        _flush = flush;
+        _host = host;
+        _owner = owner;
+        _unreported = instance.Retired;
+        _onlineFile = new PolledFile($"{paths.SysFs}/devices/system/cpu/online");
+    }
+
+    public int SubBufferBytes => _instance.SubBufferBytes;
+
+    /// <summary>Follows the vCPUs that are online now, and drains the rings that an earlier agent left of vCPUs that are not.</summary>
+    public void Start()
+    {
+        FollowOnlineCpus();
+        if (!_instance.IsReused)
+        {
+            return;
+        }
+        foreach (string folder in Directory.GetDirectories(_instance.Files.Path("per_cpu")))
+        {
+            int cpu = int.Parse(Path.GetFileName(folder).AsSpan(3), NumberStyles.None, CultureInfo.InvariantCulture);
+            if (!_streams.Exists(s => s.Cpu == cpu) && UnreadEvents(cpu) > 0)
+            {
+                AgentLog.Info($"cpu{cpu} is offline, what its ring still holds is drained");
+                Add(cpu).Retire();
+            }
+        }
+    }
 
     /// <summary>Starts threads for vCPUs that came online, and ends those of vCPUs that went.</summary>
     public void FollowOnlineCpus()
     {
-        string online = SmallFile.ReadText(_onlineFile);
-        if (online == _online)
+        Span<byte> text = stackalloc byte[PolledFile.MostBytes];
+        ReadOnlySpan<byte> online = text[.._onlineFile.Read(text)];
+        if (online.SequenceEqual(_online))
         {
             return;
         }
-        _online = online;
-        List<int> cpus = CpuList.Parse(online);
-        foreach (CpuStream gone in _streams.FindAll(s => !cpus.Contains(s.Cpu)))
+        _online = online.ToArray();
+        List<int> cpus = CpuList.Parse(Encoding.UTF8.GetString(online));
+        foreach (CpuStream stream in _streams)
         {
-            AgentLog.Info($"cpu{gone.Cpu} is offline, its ring is drained");
-            gone.Retire();
+            bool isOnline = cpus.Contains(stream.Cpu);
+            if (!isOnline && !stream.IsRetired)
+            {
+                AgentLog.Info($"cpu{stream.Cpu} is offline, its ring is drained");
+                stream.Retire();
+            }
+            else if (isOnline && stream.IsRetired)
+            {
+                stream.Revive();
+            }
         }
         foreach (int cpu in cpus.FindAll(c => !_streams.Exists(s => s.Cpu == c)))
         {
-            CpuStream stream = new(cpu, instance, strategy, flush, host, owner);
-            _streams.Add(stream);
-            stream.Start();
-            JoinIfWithinLimit(stream);
+            Add(cpu);
         }
     }
 
@@ -57,16 +102,28 @@ internal sealed class TraceRecorder(
         }
     }
 
-    public bool IsDoneWith(SessionLink link) => !ReferenceEquals(_link, link) || _streams.TrueForAll(s => s.Cpu >= link.MaxCpus || s.IsDoneWith(link));
+    public bool IsDoneWith(SessionLink link) =>
+        !ReferenceEquals(_link, link) || _streams.TrueForAll(s => s.Cpu >= link.MaxCpus || s.HasEnded || s.IsDoneWith(link));
 
-    public void StopRecording() => instance.StopRecording();
+    public void StopRecording() => _instance.StopRecording();
+
+    /// <summary>What the rings of this session's streams hold.</summary>
+    public ulong UnreadEvents()
+    {
+        ulong events = 0;
+        foreach (CpuStream stream in _streams)
+        {
+            events += UnreadEvents(stream.Cpu);
+        }
+        return events;
+    }
 
     /// <summary>Figures of all rings, those of thrown-away ones first; streams that ended with their vCPU are reported a last time.</summary>
-    public void Report(FrameChannel control)
+    public void Report(FrameChannel control, SessionLink link)
     {
         foreach (StreamCounters counters in _unreported)
         {
-            control.Send(counters);
+            SendIfWithinLimit(control, link, counters);
         }
         _unreported = [];
         List<CpuStream> ended = [];
@@ -75,7 +132,7 @@ internal sealed class TraceRecorder(
             bool hasEnded = stream.HasEnded;
             if (stream.Counters is StreamCounters counters)
             {
-                control.Send(counters);
+                SendIfWithinLimit(control, link, counters);
             }
             if (hasEnded)
             {
@@ -87,7 +144,33 @@ internal sealed class TraceRecorder(
             _streams.Remove(stream);
             stream.Dispose();
             // The vCPU may have come back while its ring was drained.
-            _online = "";
+            _online = [];
+        }
+    }
+
+    public void Dispose() => _onlineFile.Dispose();
+
+    private CpuStream Add(int cpu)
+    {
+        CpuStream stream = new(cpu, _instance, _strategy, _flush, _host, _owner);
+        _streams.Add(stream);
+        stream.Start();
+        JoinIfWithinLimit(stream);
+        return stream;
+    }
+
+    private ulong UnreadEvents(int cpu)
+    {
+        using CpuStatsFile file = new(_instance.Files.Path($"per_cpu/cpu{cpu}/stats"));
+        return file.Read().Entries;
+    }
+
+    // Figures of a CPU that the collector does not take would be a violation.
+    private static void SendIfWithinLimit(FrameChannel control, SessionLink link, in StreamCounters counters)
+    {
+        if (counters.Cpu < link.MaxCpus)
+        {
+            control.Send(counters);
         }
     }
 

@@ -50,5 +50,22 @@ public sealed class RingStateTests : IDisposable
         Assert.NotNull(second);
     }
 
+    [Fact]
+    public void What_cannot_be_read_or_locked_is_a_fault_and_the_agent_goes_on_without()
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, "unreadable", "ring"));
+        Directory.CreateDirectory(Path.Combine(_folder, "unlockable", "lock"));
+
+        foreach (string folder in (string[])["unreadable", "unlockable"])
+        {
+            // Folders where files should be: root, who runs the agent, could read anything else.
+            using AgentState? state = AgentState.Open(Path.Combine(_folder, folder), Guid.NewGuid());
+
+            Assert.NotNull(state?.Fault);
+            Assert.Equal(Guid.Empty, state.Ring.Generation);
+            state.Change(state.Ring.InSession(Guid.NewGuid()));
+        }
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 }

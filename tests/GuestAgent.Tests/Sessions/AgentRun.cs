@@ -14,7 +14,7 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
     private readonly Agent _agent;
     private readonly Task _running;
 
-    public AgentRun(Action<AgentRun>? script = null, AgentOptions? options = null, Action<FakeGuest>? prepare = null)
+    public AgentRun(Action<AgentRun>? script = null, AgentOptions? options = null, Action<FakeGuest>? prepare = null, double longestBackoff = 0.2, double deadAfter = 1)
     {
         prepare?.Invoke(Guest);
         Collector = new ScriptedCollector(Path.Combine(Guest.Root, "collector"));
@@ -25,11 +25,12 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
         {
             Handshake = TimeSpan.FromSeconds(0.5),
             Heartbeat = TimeSpan.FromSeconds(0.1),
-            DeadAfter = TimeSpan.FromSeconds(1),
+            DeadAfter = TimeSpan.FromSeconds(deadAfter),
             Counters = TimeSpan.FromSeconds(0.2),
             Probe = TimeSpan.FromSeconds(0.3),
             Refresh = TimeSpan.FromSeconds(0.2),
-            LongestBackoff = TimeSpan.FromSeconds(0.2),
+            StopDrain = TimeSpan.FromSeconds(2),
+            LongestBackoff = TimeSpan.FromSeconds(longestBackoff),
         });
         _running = Task.Run(() => new ConnectLoop(_agent).Run());
     }
@@ -46,7 +47,8 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
 
     public Fd Connect(ConnectionKind kind) => StreamSocket.ConnectUnix(Collector.Path);
 
-    public Welcome Welcome(Hello hello) => new(1, hello.Kind == ConnectionKind.Control ? Guid.NewGuid() : Guid.Empty, Token, 0, 64);
+    public Welcome Welcome(Hello hello, int maxCpus = 64, ulong nextSequence = 0) =>
+        new(1, hello.Kind == ConnectionKind.Control ? Guid.NewGuid() : Guid.Empty, Token, nextSequence, maxCpus);
 
     public IReadOnlyList<Hello> Hellos(ConnectionKind kind) => [.. Collector.Hellos.Where(h => h.Kind == kind)];
 

@@ -70,8 +70,8 @@ internal sealed unsafe partial class FakeGuest : IDisposable
 
     public void SetOnline(string ranges) => Write("sys/devices/system/cpu/online", ranges + "\n");
 
-    public void SetStats(int cpu, long read, long overrun) =>
-        Write($"{Instance}/per_cpu/cpu{cpu}/stats", $"entries: 0\noverrun: {overrun}\ncommit overrun: 0\ndropped events: 0\nread events: {read}\n");
+    public void SetStats(int cpu, long read, long overrun, long entries = 0) =>
+        Write($"{Instance}/per_cpu/cpu{cpu}/stats", $"entries: {entries}\noverrun: {overrun}\ncommit overrun: 0\ndropped events: 0\nread events: {read}\n");
 
     /// <summary>The vCPU's ring has one more full sub-buffer.</summary>
     public void Record(int cpu, byte fill)

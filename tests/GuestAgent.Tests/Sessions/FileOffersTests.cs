@@ -55,22 +55,46 @@ public sealed class FileOffersTests : IAsyncDisposable
         RunUntil(offers, () => _acknowledged.Count > 0);
 
         Assert.Empty(_collector.Files);
-        Assert.True(offers.IsMetadataDelivered);
+        Assert.True(offers.IsMetadataOffered);
     }
 
     [Fact]
-    public void Metadata_is_not_delivered_before_it_was_sent()
+    public void All_is_offered_before_large_files_are_sent_and_small_ones_are_sent_first()
     {
-        using FileOffers offers = Offers(new OfferedFile(OfferedKind.Metadata, "f", () => new SnapshotSource(new byte[100_000])));
-        bool wasDeliveredTooEarly = false;
+        using FileOffers offers = Offers(OfferedFile.Snapshot("small", new byte[1000]));
+        offers.Add(OfferedFile.Snapshot("symbols", new byte[1_300_000]));
+        offers.Add(OfferedFile.Snapshot("types", new byte[1_200_000]));
+        bool sentEarly = false;
+        Assert.False(offers.IsMetadataOffered);
 
         RunUntil(offers, () =>
         {
-            wasDeliveredTooEarly |= offers.IsMetadataDelivered && offers.HasWork;
-            return offers.IsMetadataDelivered;
+            sentEarly |= !offers.IsMetadataOffered && (_collector.Files.ContainsKey("symbols") || _collector.Files.ContainsKey("types"));
+            return _acknowledged.Count == 3;
         });
 
-        Assert.False(wasDeliveredTooEarly);
+        Assert.False(sentEarly);
+        Assert.Equal(["small", "symbols", "types"], _acknowledged);
+    }
+
+    [Fact]
+    public void An_answer_that_does_not_fit_the_offers_state_is_a_bad_frame()
+    {
+        using FileOffers offers = Offers(OfferedFile.Snapshot("f", [1]));
+        Assert.Throws<LinuxException>(() => offers.Answered(new FileAnswer(1, OfferAnswer.Have)));
+        offers.Step();
+
+        Assert.Throws<LinuxException>(() => offers.Stored(new FileStored(1)));
+        offers.Answered(new FileAnswer(1, OfferAnswer.Want));
+        Assert.Throws<LinuxException>(() => offers.Answered(new FileAnswer(1, OfferAnswer.Want)));
+        Assert.Throws<LinuxException>(() => offers.Answered(new FileAnswer(1, OfferAnswer.Have)));
+        Assert.Throws<LinuxException>(() => offers.Stored(new FileStored(1)));
+        offers.Step();
+        Assert.Throws<LinuxException>(() => offers.Answered(new FileAnswer(1, OfferAnswer.Have)));
+        offers.Stored(new FileStored(1));
+        Assert.Throws<LinuxException>(() => offers.Stored(new FileStored(1)));
+
+        Assert.Equal(["f"], _acknowledged);
     }
 
     [Theory]
@@ -89,7 +113,7 @@ public sealed class FileOffersTests : IAsyncDisposable
 
         Assert.Equal([1u], _collector.FilesGone);
         Assert.Equal(second, _collector.Files["f"]);
-        Assert.True(offers.IsMetadataDelivered);
+        Assert.True(offers.IsMetadataOffered);
     }
 
     [Fact]
@@ -98,7 +122,7 @@ public sealed class FileOffersTests : IAsyncDisposable
         byte content = 0;
         using FileOffers offers = Offers(new OfferedFile(OfferedKind.Metadata, "f", () => new SnapshotSource([content++])));
 
-        RunUntil(offers, () => !offers.HasWork && offers.IsMetadataDelivered);
+        RunUntil(offers, () => !offers.HasWork && _collector.FilesGone.Count == 3);
 
         Assert.Equal(3, _collector.Offers.Count);
         Assert.Empty(_collector.Files);
@@ -107,13 +131,13 @@ public sealed class FileOffersTests : IAsyncDisposable
     [Fact]
     public void A_file_that_vanished_holds_nothing_up()
     {
-        using FileOffers offers = Offers(OfferedFile.Metadata("gone", Path.Combine(_folder, "gone")));
+        using FileOffers offers = Offers(OfferedFile.Metadata("gone", Path.Combine(_folder, "gone"), hashKey: "gone"));
         offers.Add(OfferedFile.Snapshot("there", [1]));
 
         RunUntil(offers, () => _acknowledged.Count > 0);
 
         Assert.Equal(["there"], _acknowledged);
-        Assert.True(offers.IsMetadataDelivered);
+        Assert.True(offers.IsMetadataOffered);
     }
 
     [Fact]
