@@ -9,7 +9,7 @@ namespace VsockPair.Sessions;
 
 /// <summary>What happens to a connection once its Hello is there: refused, or taken into a session and served to its end. One task per connection.</summary>
 internal sealed class ConnectionAdmission(
-    CollectorStore store, SessionRegistry registry, BulkLoops loops, SessionTimes times, FaultSignal faults, ILogger<ConnectionAdmission> log)
+    CollectorStore store, SessionRegistry registry, BulkLoops loops, SessionTimes times, ILogger<ConnectionAdmission> log)
 {
     /// <summary>Takes the connection over.</summary>
     public void Begin(PeerConnection connection, byte[] hello) => Task.Run(async () =>
@@ -25,8 +25,9 @@ internal sealed class ConnectionAdmission(
         }
         catch (Exception e)
         {
+            // A guest may have found a way to it: it ends what that guest has here, and nothing else.
             connection.Dispose();
-            faults.Report($"connection of {connection.Guest.Name}", e);
+            connection.Guest.ReportFault(e);
         }
     });
 
@@ -57,13 +58,26 @@ internal sealed class ConnectionAdmission(
         {
             return Refuse(connection, Violation.UnknownToken, RefusalReason.NoSuchSession, "no such session");
         }
-        session.Confirm();
-        return hello.Kind switch
+        return ServeAsync(connection, session, hello);
+    }
+
+    private async Task ServeAsync(PeerConnection connection, GuestSession session, Hello hello)
+    {
+        try
         {
-            ConnectionKind.Bulk => AdmitBulkAsync(connection, session, hello),
-            ConnectionKind.Kmsg => new KmsgConnection(session).RunAsync(connection, Answer(session, hello)),
-            _ => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes),
-        };
+            session.Confirm();
+            await (hello.Kind switch
+            {
+                ConnectionKind.Bulk => AdmitBulkAsync(connection, session, hello),
+                ConnectionKind.Kmsg => new KmsgConnection(session).RunAsync(connection, Answer(session, hello)),
+                _ => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes),
+            }).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not (IOException or UnauthorizedAccessException))
+        {
+            await session.EndAsync(EndReasons.Closed).ConfigureAwait(false);
+            throw;
+        }
     }
 
     private async Task AdmitControlAsync(PeerConnection connection, Hello hello)
@@ -93,10 +107,17 @@ internal sealed class ConnectionAdmission(
         GuestSession session = new(guest, boot, id, Math.Clamp(hello.Control.PossibleCpus, 1, registry.MaxCpus), control, store, registry, times, log);
         guest.Add(session);
         registry.Add(session);
-        session.Send(Answer(session, hello));
-        log.SessionBegun(guest.Name, guest.Identity.IdentifiedBy, boot.Name, hello.Control.KernelRelease, session.Vcpus);
-        string reason = await session.RunAsync().ConfigureAwait(false);
-        await session.EndAsync(registry.IsStopping ? EndReasons.Stopped : reason).ConfigureAwait(false);
+        string reason = EndReasons.Closed;
+        try
+        {
+            session.Send(Answer(session, hello));
+            log.SessionBegun(guest.Name, guest.Identity.IdentifiedBy, boot.Name, hello.Control.KernelRelease, session.Vcpus);
+            reason = await session.RunAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            await session.EndAsync(registry.IsStopping ? EndReasons.Stopped : reason).ConfigureAwait(false);
+        }
     }
 
     private async Task AdmitBulkAsync(PeerConnection connection, GuestSession session, Hello hello)

@@ -103,6 +103,25 @@ internal sealed class Guest
     public void Report(Violation violation, string where)
     {
         Interlocked.Increment(ref _violations[(int)violation]);
+        if (MayLog())
+        {
+            _log.ViolationSeen(Name, violation, where);
+        }
+    }
+
+    /// <summary>As <see cref="Report"/>, for a mistake of ours that this guest has brought to light.</summary>
+    public void ReportFault(Exception e)
+    {
+        Interlocked.Increment(ref _violations[(int)Violation.CollectorFault]);
+        if (MayLog())
+        {
+            _log.ConnectionFaulted(Name, e);
+        }
+    }
+
+    /// <summary>Whether this guest still has a line for this second: what it brings about may not flood the log.</summary>
+    public bool MayLog()
+    {
         long second = _time.GetUtcNow().ToUnixTimeSeconds();
         lock (_gate)
         {
@@ -111,16 +130,12 @@ internal sealed class Guest
                 int dropped = _logLines - LogLinesPerSecond;
                 if (dropped > 0)
                 {
-                    _log.ViolationsNotLogged(Name, dropped);
+                    _log.LinesNotLogged(Name, dropped);
                 }
                 _logSecond = second;
                 _logLines = 0;
             }
-            if (++_logLines > LogLinesPerSecond)
-            {
-                return;
-            }
+            return ++_logLines <= LogLinesPerSecond;
         }
-        _log.ViolationSeen(Name, violation, where);
     }
 }

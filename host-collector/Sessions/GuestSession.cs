@@ -66,7 +66,20 @@ internal sealed class GuestSession
     /// <summary>Receives until the control connection ends. Whoever called then calls <see cref="EndAsync"/> with the reason.</summary>
     public async Task<string> RunAsync()
     {
-        while (true)
+        try
+        {
+            return await ReceiveAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            // Here and not in EndAsync: a newer session ends this one while its loop may be adding to a file.
+            _files.Abandon();
+        }
+    }
+
+    private async Task<string> ReceiveAsync()
+    {
+        while (!Volatile.Read(ref _ending))
         {
             FrameState state = _control.TryTake(out ReadOnlySpan<byte> body);
             if (state == FrameState.Incomplete)
@@ -90,6 +103,7 @@ internal sealed class GuestSession
                 return EndReasons.Goodbye;
             }
         }
+        return EndReasons.Closed;
     }
 
     /// <summary>Heartbeats, clocks, and the time limits.</summary>
@@ -255,7 +269,6 @@ internal sealed class GuestSession
         {
             stream.SettleEnded();
         }
-        _files.Abandon();
         if (Boot.Record.Session == Id)
         {
             Boot.Change(r => r with { Ended = _time.GetUtcNow(), EndReason = reason });

@@ -52,5 +52,39 @@ public sealed class FileTests : IDisposable
         }
     }
 
+    /// <summary>The newer connection ends the older session while that one's loop is adding to a file: a race, hence the rounds.</summary>
+    [Fact]
+    public void A_session_that_is_replaced_in_the_middle_of_a_file_harms_nothing()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        byte[] chunk = new byte[Wire.MaxFileChunkBytes];
+        for (int round = 0; round < 12; round++)
+        {
+            guest.Connect();
+            ScriptedGuestLink older = guest.Control;
+            older.Send(new FileOffer(1000, OfferedKind.Metadata, "btf", 32 << 20, 0, RandomNumberGenerator.GetBytes(32)));
+            using ManualResetEventSlim underWay = new();
+            Thread pump = new(() =>
+            {
+                byte[] frame = new byte[Wire.MaxFrameBytes];
+                for (int at = 0; at + chunk.Length <= 32 << 20 && older.TrySendBytes(frame.AsSpan(0, new FileChunk(1000, at, chunk).Encode(frame))); at += chunk.Length)
+                {
+                    if (at > (round % 4) << 20)
+                    {
+                        underWay.Set();
+                    }
+                }
+            });
+            pump.Start();
+            underWay.Wait(ScriptedGuestLink.DefaultPatience);
+            guest.Connect();
+            pump.Join();
+        }
+        TestStore.Await(() => Directory.GetFiles(StorePaths.Metadata(_store.Folder), "*.tmp").Length == 0, "nothing of the unfinished files is left");
+        Assert.False(collector.Run.IsCompleted);
+        Assert.Empty(collector.Status.Guests.Single().Violations);
+    }
+
     public void Dispose() => _store.Dispose();
 }
