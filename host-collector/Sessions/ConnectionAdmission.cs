@@ -88,6 +88,11 @@ internal sealed class ConnectionAdmission(
             await Refuse(connection, Violation.PortNotPrivileged, RefusalReason.PortNotPrivileged, "the control connection comes from a port below 1024").ConfigureAwait(false);
             return;
         }
+        if (connection.HasHungUp)
+        {
+            connection.Dispose();
+            return;
+        }
         Guid id = Guid.NewGuid();
         BootStore boot = guest.Store.BeginSession(hello.BootId, hello.Control, id);
         SaveGuest(guest, hello.Control);

@@ -19,6 +19,16 @@ internal sealed unsafe class PeerConnection(Fd fd, Guest guest, VsockAddress pee
 
     public bool IsVsock => Peer != default;
 
+    /// <summary>The peer has hung up and left nothing to be read: whatever it asked for, it will not hear the answer.</summary>
+    public bool HasHungUp
+    {
+        get
+        {
+            byte next;
+            return Sys.Recv(Fd.Value, &next, 1, Constants.MSG_PEEK | Constants.MSG_DONTWAIT) is <= 0 and not -Errno.EAGAIN;
+        }
+    }
+
     /// <summary>Sends a small frame on a connection with an empty send queue.</summary>
     /// <returns>False when the connection does not take it: it is of no more use.</returns>
     public bool TrySend<T>(in T message) where T : struct, IMessage<T>
