@@ -1,3 +1,4 @@
+using VsockPair.Linux;
 using VsockPair.Storage;
 
 namespace VsockPair.Sessions;
@@ -28,6 +29,9 @@ internal sealed class BulkConnection(PeerConnection connection, GuestSession ses
     /// <summary>Milliseconds of <see cref="Environment.TickCount64"/> at which draining is given up; null while the stream is wanted.</summary>
     public long? DrainDeadline { get; set; }
 
+    /// <summary>Bytes that draining may still read. A peer that sends on must not be read for ever, and more than a window cannot have been on its way.</summary>
+    public int DrainLeft { get; set; } = StreamSocket.BulkWindowBytes;
+
     public long AnomaliesSeen { get; set; }
 
     /// <summary>Read to its end or given up, closed, and everything of it stored.</summary>
@@ -35,7 +39,7 @@ internal sealed class BulkConnection(PeerConnection connection, GuestSession ses
 
     public void MarkEnded() => _ended.TrySetResult();
 
-    /// <summary>Reads on until the peer's end of stream, 2 s at most, whatever the budget. From any thread.</summary>
+    /// <summary>Reads on until the peer's end of stream, 2 s and one window at most, whatever the budget. From any thread.</summary>
     public Task DrainAsync()
     {
         loop.Drain(this);

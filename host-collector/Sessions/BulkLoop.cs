@@ -192,7 +192,8 @@ internal sealed unsafe class BulkLoop : IDisposable
             int received = 0;
             if (!connection.HasUnstored)
             {
-                received = Sys.Recv(connection.FdValue, buffer + carried, ReadBytes, MSG_DONTWAIT);
+                bool drains = connection.DrainDeadline is not null;
+                received = Sys.Recv(connection.FdValue, buffer + carried, drains ? Math.Min(ReadBytes, connection.DrainLeft) : ReadBytes, MSG_DONTWAIT);
                 if (received <= 0)
                 {
                     // EAGAIN: nothing there. 0: end of stream. ECONNRESET, ENOTCONN, EPIPE, ETIMEDOUT: the peer is gone.
@@ -207,7 +208,15 @@ internal sealed unsafe class BulkLoop : IDisposable
                     return;
                 }
                 connection.Session.Guest.Budget.Take(received);
-                _hostBudget.Take(received);
+                if (drains)
+                {
+                    // Not the host's: other guests would wait for what this one may read beyond its budget.
+                    connection.DrainLeft -= received;
+                }
+                else
+                {
+                    _hostBudget.Take(received);
+                }
             }
             AppendState state = connection.Stream.Append(buffer, carried + received, connection.SubBufferBytes, out int consumed);
             connection.Carry(new ReadOnlySpan<byte>(buffer + consumed, carried + received - consumed));
@@ -223,6 +232,11 @@ internal sealed unsafe class BulkLoop : IDisposable
             {
                 _disk.ReportFull();
                 Pause(connection);
+                return;
+            }
+            if (connection.DrainLeft == 0)
+            {
+                End(connection);
                 return;
             }
             if (received is > 0 and < LowWaterBytes)

@@ -9,7 +9,7 @@ internal sealed class BulkLoops(CollectorOptions options, DiskState disk, FaultS
 {
     private readonly Lock _gate = new();
     private readonly List<BulkLoop> _loops = [];
-    private readonly TokenBucket _hostBudget = new(options.Limits.HostRate, time);
+    private readonly TokenBucket _hostBudget = new(options.Limits.HostRate, time, deepestSeconds: 1);
 
     public BulkLoop Choose()
     {

@@ -29,7 +29,7 @@ internal sealed class Guest
         _maxCpus = limits.MaxCpus;
         _time = time;
         _log = log;
-        Budget = new TokenBucket(limits.GuestRate, time);
+        Budget = new TokenBucket(limits.GuestRate, time, deepestSeconds: 1);
         KmsgBudget = new TokenBucket(limits.GuestRate, time);
     }
 

@@ -65,6 +65,31 @@ public sealed class SessionTests : IDisposable
     }
 
     [Fact]
+    public void An_older_bulk_connection_that_never_stops_sending_is_cut_and_accounted()
+    {
+        // Of the budget nothing is left after the first second: only draining reads on.
+        using InProcessCollector collector = new(_store, o => o with { Limits = o.Limits with { GuestRate = 1 << 20 } });
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        ScriptedGuestRing ring = new(0);
+        using ScriptedGuestLink older = guest.OpenBulk(ring);
+        Thread pump = new(() =>
+        {
+            while (older.TrySendBytes(ring.TakeSubBuffers(64)))
+            {
+            }
+        });
+        pump.Start();
+        TestStore.Await(() => collector.Status.Guests.Single().OverBudget, "the budget is spent");
+        long before = Environment.TickCount64;
+        using ScriptedGuestLink newer = guest.OpenBulk(new ScriptedGuestRing(0));
+        Assert.InRange(Environment.TickCount64 - before, 0, 1000);
+        pump.Join();
+        // At most: what was read with the budget, and one window.
+        Assert.InRange(TestStore.Segments(_store.Boot(guest), 0).Sum(s => new FileInfo(s).Length), 1, (5 << 20) + (2 << 20));
+    }
+
+    [Fact]
     public async Task A_new_generation_begins_after_the_older_ones_account_is_closed()
     {
         InProcessCollector collector = new(_store);
@@ -135,6 +160,25 @@ public sealed class SessionTests : IDisposable
         guest.OpenKmsg(out _).Dispose();
         guest.Connect();
         guest.PreviousSession = known;
+        guest.Connect();
+        Assert.Single(Directory.GetDirectories(StorePaths.Boots(_store.Guest)));
+    }
+
+    [Fact]
+    public void Welcomes_that_got_lost_in_a_row_make_no_other_life()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        guest.OpenKmsg(out _).Dispose();
+        for (int i = 0; i < 3; i++)
+        {
+            Guid before = _store.BootRecord(guest).Session;
+            using ScriptedGuestLink link = guest.OpenLink();
+            link.Send(guest.ControlHello);
+            // Begun, and its Welcome is never read.
+            TestStore.Await(() => _store.BootRecord(guest).Session != before, "the session has begun");
+        }
         guest.Connect();
         Assert.Single(Directory.GetDirectories(StorePaths.Boots(_store.Guest)));
     }

@@ -23,6 +23,18 @@ public sealed class TokenBucketTests
         Assert.False(bucket.HasRoom);
     }
 
+    [Fact]
+    public void Forgets_what_is_overdrawn_beyond_its_depth()
+    {
+        StoppedClock clock = new();
+        TokenBucket bucket = new(100, clock, deepestSeconds: 1);
+        bucket.Take(1_000_000);
+        clock.Advance(TimeSpan.FromSeconds(0.9));
+        Assert.False(bucket.HasRoom);
+        clock.Advance(TimeSpan.FromSeconds(0.2));
+        Assert.True(bucket.HasRoom);
+    }
+
     private sealed class StoppedClock : TimeProvider
     {
         private long _now;
