@@ -79,7 +79,13 @@ internal sealed class Guest
         }
     }
 
-    public void ReturnSlot() => Interlocked.Decrement(ref _connections);
+    public void ReturnSlot()
+    {
+        lock (_gate)
+        {
+            _connections--;
+        }
+    }
 
     public void Add(GuestSession session)
     {
