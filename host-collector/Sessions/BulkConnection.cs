@@ -1,4 +1,5 @@
 using VsockPair.Linux;
+using VsockPair.Protocol;
 using VsockPair.Storage;
 
 namespace VsockPair.Sessions;
@@ -6,6 +7,8 @@ namespace VsockPair.Sessions;
 /// <summary>One live bulk stream. Its loop thread alone touches all but <see cref="Ended"/>.</summary>
 internal sealed class BulkConnection(PeerConnection connection, GuestSession session, VcpuStream stream, int subBufferBytes, BulkLoop loop)
 {
+    private static readonly TimeSpan Patience = Wire.DrainTimeout + TimeSpan.FromSeconds(2);
+
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private byte[] _carry = [];
     private int _carried;
@@ -40,10 +43,19 @@ internal sealed class BulkConnection(PeerConnection connection, GuestSession ses
     public void MarkEnded() => _ended.TrySetResult();
 
     /// <summary>Reads on until the peer's end of stream, 2 s and one window at most, whatever the budget. From any thread.</summary>
-    public Task DrainAsync()
+    /// <returns>False when its thread hangs, in the disk most likely: nothing may be said of its stream then.</returns>
+    public async Task<bool> DrainAsync()
     {
         loop.Drain(this);
-        return Ended;
+        try
+        {
+            await Ended.WaitAsync(Patience).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Puts what the last read left over in front of the next one.</summary>

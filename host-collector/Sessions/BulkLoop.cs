@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VsockPair.Linux;
@@ -23,9 +22,14 @@ internal sealed unsafe class BulkLoop : IDisposable
 
     /// <summary>Reads of one stream before others have their turn.</summary>
     private const int ReadsPerTurn = 4;
+
+    /// <summary>How long <see cref="Dispose"/> waits for a turn under way; longer only when the disk hangs.</summary>
+    private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(3);
+
     private const int WakeTag = -1;
 
-    private readonly ConcurrentQueue<Action> _requests = new();
+    private readonly Lock _gate = new();
+    private readonly Queue<Action> _requests = new();
     private readonly Dictionary<int, BulkConnection> _connections = [];
     private readonly WakeEvent _wake = new();
     private readonly Fd _epoll = Fd.Own(Sys.EpollCreate(), "epoll_create1", "bulk streams");
@@ -37,6 +41,8 @@ internal sealed unsafe class BulkLoop : IDisposable
     private int _load;
     private int _paused;
     private volatile bool _stopping;
+    private bool _disposed;
+    private bool _dead;
     private void* _buffer;
 
     public BulkLoop(int number, TokenBucket hostBudget, DiskState disk, FaultSignal faults, ILogger log)
@@ -61,9 +67,10 @@ internal sealed unsafe class BulkLoop : IDisposable
 
     public void Drain(BulkConnection connection) => Request(() =>
     {
-        if (_connections.GetValueOrDefault(connection.FdValue) == connection && connection.DrainDeadline is null)
+        // It may not have been added yet: then Begin finds the deadline.
+        connection.DrainDeadline ??= Environment.TickCount64 + (long)Wire.DrainTimeout.TotalMilliseconds;
+        if (Has(connection))
         {
-            connection.DrainDeadline = Environment.TickCount64 + (long)Wire.DrainTimeout.TotalMilliseconds;
             Resume(connection);
             Serve(connection, (byte*)_buffer);
         }
@@ -71,11 +78,18 @@ internal sealed unsafe class BulkLoop : IDisposable
 
     public void Dispose()
     {
+        if (_disposed)
+        {
+            return;
+        }
+        _disposed = true;
         _stopping = true;
         _wake.Set();
-        _thread.Join();
-        _epoll.Dispose();
-        _wake.Dispose();
+        if (_thread.Join(EndPatience))
+        {
+            _epoll.Dispose();
+            _wake.Dispose();
+        }
     }
 
     private void RunGuarded()
@@ -92,9 +106,32 @@ internal sealed unsafe class BulkLoop : IDisposable
         }
         finally
         {
+            Abandon();
             NativeMemory.AlignedFree(_buffer);
         }
     }
+
+    /// <summary>Nobody serves these connections any more, and nobody may wait for their ends.</summary>
+    private void Abandon()
+    {
+        Queue<Action> left;
+        lock (_gate)
+        {
+            _dead = true;
+            left = new(_requests);
+            _requests.Clear();
+        }
+        foreach (BulkConnection connection in _connections.Values.ToList())
+        {
+            End(connection);
+        }
+        foreach (Action request in left)
+        {
+            request();
+        }
+    }
+
+    private bool Has(BulkConnection connection) => !connection.Ended.IsCompleted && _connections.GetValueOrDefault(connection.FdValue) == connection;
 
     private void Run()
     {
@@ -119,7 +156,7 @@ internal sealed unsafe class BulkLoop : IDisposable
                     Serve(connection, buffer);
                 }
             }
-            while (_requests.TryDequeue(out Action? request))
+            while (TakeRequest() is Action request)
             {
                 request();
             }
@@ -142,16 +179,41 @@ internal sealed unsafe class BulkLoop : IDisposable
 
     private void Request(Action request)
     {
-        _requests.Enqueue(request);
-        _wake.Set();
+        lock (_gate)
+        {
+            if (!_dead)
+            {
+                _requests.Enqueue(request);
+                _wake.Set();
+                return;
+            }
+        }
+        request();
+    }
+
+    private Action? TakeRequest()
+    {
+        lock (_gate)
+        {
+            return _requests.TryDequeue(out Action? request) ? request : null;
+        }
     }
 
     private void Begin(BulkConnection connection)
     {
+        if (_dead)
+        {
+            Close(connection);
+            return;
+        }
         // Below this many bytes epoll stays silent and the sweep reads: fewer wakes and fewer credit packets. AF_UNIX takes the option and ignores it in poll.
         Sys.SetOption(connection.FdValue, SOL_SOCKET, SO_RCVLOWAT, LowWaterBytes);
         _connections.Add(connection.FdValue, connection);
         LinuxException.Check(Sys.EpollControl(_epoll.Value, EPOLL_CTL_ADD, connection.FdValue, EPOLLIN, connection.FdValue), "epoll_ctl", "bulk stream");
+        if (connection.DrainDeadline is not null)
+        {
+            Serve(connection, (byte*)_buffer);
+        }
     }
 
     /// <summary>Reads what is below the low-water mark, wakes what was paused, gives up what was to be drained.</summary>
@@ -166,7 +228,7 @@ internal sealed unsafe class BulkLoop : IDisposable
         {
             Serve(connection, buffer);
         }
-        if (_connections.GetValueOrDefault(connection.FdValue) == connection && connection.DrainDeadline <= Environment.TickCount64)
+        if (Has(connection) && connection.DrainDeadline <= Environment.TickCount64)
         {
             End(connection);
         }
@@ -289,9 +351,20 @@ internal sealed unsafe class BulkLoop : IDisposable
             Sys.EpollControl(_epoll.Value, EPOLL_CTL_DEL, connection.FdValue, 0, 0);
         }
         _connections.Remove(connection.FdValue);
+        Close(connection);
+    }
+
+    private void Close(BulkConnection connection)
+    {
         Interlocked.Decrement(ref _load);
         connection.Connection.Dispose();
-        connection.Session.BulkEnded(connection);
-        connection.MarkEnded();
+        try
+        {
+            connection.Session.BulkEnded(connection);
+        }
+        finally
+        {
+            connection.MarkEnded();
+        }
     }
 }

@@ -27,9 +27,12 @@ internal sealed class BulkLoops(CollectorOptions options, DiskState disk, FaultS
 
     public void Dispose()
     {
-        foreach (BulkLoop loop in _loops)
+        lock (_gate)
         {
-            loop.Dispose();
+            foreach (BulkLoop loop in _loops)
+            {
+                loop.Dispose();
+            }
         }
     }
 }

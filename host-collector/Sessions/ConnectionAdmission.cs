@@ -11,6 +11,9 @@ namespace VsockPair.Sessions;
 internal sealed class ConnectionAdmission(
     CollectorStore store, SessionRegistry registry, BulkLoops loops, SessionTimes times, ILogger<ConnectionAdmission> log)
 {
+    /// <summary>The peer waits no longer than this either.</summary>
+    private static readonly TimeSpan AdmissionPatience = Wire.HandshakeTimeout;
+
     /// <summary>Takes the connection over.</summary>
     public void Begin(PeerConnection connection, byte[] hello) => Task.Run(async () =>
     {
@@ -140,12 +143,20 @@ internal sealed class ConnectionAdmission(
         }
         VcpuStream stream = session.Boot.Stream(bulk.Cpu);
         BulkSlot slot = session.Guest.Bulk(stream);
-        await slot.Admission.WaitAsync().ConfigureAwait(false);
+        if (!await slot.Admission.WaitAsync(AdmissionPatience).ConfigureAwait(false))
+        {
+            RefuseBusy(connection);
+            return;
+        }
         try
         {
             if (slot.Current is BulkConnection older)
             {
-                await older.DrainAsync().ConfigureAwait(false);
+                if (!await older.DrainAsync().ConfigureAwait(false))
+                {
+                    RefuseBusy(connection);
+                    return;
+                }
                 slot.Current = null;
             }
             RingRecord? ring = stream.Ring;
@@ -177,6 +188,9 @@ internal sealed class ConnectionAdmission(
             slot.Admission.Release();
         }
     }
+
+    private static void RefuseBusy(PeerConnection connection) =>
+        connection.Refuse(RefusalReason.StoreNotWritable, "the older connection of this cpu cannot be brought to its end");
 
     private Welcome Answer(GuestSession session, in Hello hello) => new(
         Math.Min(hello.NewestVersion, Wire.NewestVersion),

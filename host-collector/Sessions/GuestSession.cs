@@ -79,7 +79,7 @@ internal sealed class GuestSession
 
     private async Task<string> ReceiveAsync()
     {
-        while (!Volatile.Read(ref _ending))
+        while (true)
         {
             FrameState state = _control.TryTake(out ReadOnlySpan<byte> body);
             if (state == FrameState.Incomplete)
@@ -103,7 +103,6 @@ internal sealed class GuestSession
                 return EndReasons.Goodbye;
             }
         }
-        return EndReasons.Closed;
     }
 
     /// <summary>Heartbeats, clocks, and the time limits.</summary>
@@ -261,21 +260,27 @@ internal sealed class GuestSession
             await Ended.ConfigureAwait(false);
             return;
         }
-        _registry.Remove(this);
-        _control.Dispose();
-        Volatile.Read(ref _kmsg)?.Dispose();
-        await Task.WhenAll(bulk.Select(b => b.DrainAsync())).ConfigureAwait(false);
-        foreach (VcpuStream stream in Boot.Streams.Where(s => Guest.Bulk(s).Current?.Ended.IsCompleted != false))
+        try
         {
-            stream.SettleEnded();
+            _registry.Remove(this);
+            _control.Dispose();
+            Volatile.Read(ref _kmsg)?.Dispose();
+            await Task.WhenAll(bulk.Select(b => b.DrainAsync())).ConfigureAwait(false);
+            foreach (VcpuStream stream in Boot.Streams.Where(s => Guest.Bulk(s).Current?.Ended.IsCompleted != false))
+            {
+                stream.SettleEnded();
+            }
+            if (Boot.Record.Session == Id)
+            {
+                Boot.Change(r => r with { Ended = _time.GetUtcNow(), EndReason = reason });
+            }
+            _log.SessionEnded(Guest.Name, Boot.Name, reason);
         }
-        if (Boot.Record.Session == Id)
+        finally
         {
-            Boot.Change(r => r with { Ended = _time.GetUtcNow(), EndReason = reason });
+            Guest.Remove(this);
+            _ended.TrySetResult();
         }
-        Guest.Remove(this);
-        _log.SessionEnded(Guest.Name, Boot.Name, reason);
-        _ended.TrySetResult();
     }
 
     private Violation? Take(ReadOnlySpan<byte> body, out bool goodbye)
