@@ -16,6 +16,9 @@ internal sealed unsafe class BulkLoop : IDisposable
     public const int MaxStreams = 256;
 
     private const int ReadBytes = 1 << 20;
+
+    /// <summary>Room for one read behind the longest carry: all but the last byte of the longest record. What the disk did not take is carried without another read.</summary>
+    private const int BufferBytes = ReadBytes + BulkRecord.TailPrefixBytes + Wire.MaxSubBufferBytes;
     private const int LowWaterBytes = 256 << 10;
     private const int SweepMilliseconds = 250;
     private const int PausedMilliseconds = 20;
@@ -94,8 +97,7 @@ internal sealed unsafe class BulkLoop : IDisposable
 
     private void RunGuarded()
     {
-        // Room for one read behind the longest carry: a read that the disk did not take, plus a record.
-        _buffer = NativeMemory.AlignedAlloc(2 * ReadBytes + Wire.MaxSubBufferBytes + 4096, 4096);
+        _buffer = NativeMemory.AlignedAlloc(BufferBytes, 4096);
         try
         {
             Run();
@@ -250,7 +252,7 @@ internal sealed unsafe class BulkLoop : IDisposable
                 Pause(connection);
                 return;
             }
-            int carried = connection.TakeCarried(new Span<byte>(buffer, ReadBytes + Wire.MaxSubBufferBytes));
+            int carried = connection.TakeCarried(new Span<byte>(buffer, BufferBytes));
             int received = 0;
             if (!connection.HasUnstored)
             {
