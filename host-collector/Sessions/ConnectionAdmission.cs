@@ -72,7 +72,7 @@ internal sealed class ConnectionAdmission(
             await (hello.Kind switch
             {
                 ConnectionKind.Bulk => AdmitBulkAsync(connection, session, hello),
-                ConnectionKind.Kmsg => new KmsgConnection(session).RunAsync(connection, Answer(session, hello)),
+                ConnectionKind.Kmsg => new KmsgConnection(session, new FrameConnection(connection)).RunAsync(() => Answer(session, hello)),
                 _ => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes),
             }).ConfigureAwait(false);
         }

@@ -183,6 +183,71 @@ public sealed class SessionTests : IDisposable
         Assert.Single(Directory.GetDirectories(StorePaths.Boots(_store.Guest)));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_newer_kmsg_connection_is_welcomed_after_the_older_ones_records_are_stored(bool withNewSession)
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        ulong sent = 0;
+        for (int round = 0; round < 10; round++)
+        {
+            ScriptedGuestLink older = guest.OpenKmsg(out ulong next);
+            Assert.Equal(sent, next);
+            string text = new('x', 2000);
+            for (int frame = 0; frame < 10; frame++)
+            {
+                ScriptedGuest.SendKmsg(older, string.Concat(Enumerable.Range(0, 10).Select(_ => ScriptedGuest.KmsgRecord(sent++, text))));
+            }
+            // No acknowledgement is read: an agent that lost its connection here resends from what it is told.
+            if (round % 2 == 0)
+            {
+                older.Dispose();
+            }
+            if (withNewSession)
+            {
+                guest.Connect();
+            }
+        }
+        guest.OpenKmsg(out ulong last).Dispose();
+        Assert.Equal(sent, last);
+        Assert.Empty(collector.Status.Guests.Single().Violations);
+        Assert.Empty(TestStore.Losses(_store.Boot(guest)));
+    }
+
+    [Fact]
+    public async Task A_ring_goes_on_after_its_final_counters()
+    {
+        InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        ScriptedGuestRing ring = new(0);
+        for (int agent = 0; agent < 3; agent++)
+        {
+            guest.Connect();
+            // The first connection of each agent ends with its vCPU, the second one with the agent.
+            for (int connection = 0; connection < 2; connection++)
+            {
+                using ScriptedGuestLink bulk = guest.OpenBulk(ring);
+                bulk.SendBytes(ring.TakeSubBuffers(7));
+                // Never sent.
+                ring.TakeSubBuffer();
+                ring.LostEvents += 5;
+                bulk.ShutDown();
+                bulk.AwaitClosed();
+                guest.SendCounters(ring, final: true);
+                TestStore.Await(() => TestStore.Lost(_store.Boot(guest), 0, "ring") == (long)ring.LostEvents, "the final counters are settled");
+                _store.AssertExact(_store.Boot(guest), ring);
+            }
+            guest.Stop();
+        }
+        Assert.Empty(collector.Status.Guests.Single().Violations);
+        await collector.StopAsync();
+        _store.AssertExact(_store.Boot(guest), ring);
+        Assert.Single(Directory.GetDirectories(StorePaths.Boots(_store.Guest)));
+    }
+
     [Fact]
     public void A_silent_session_ends_as_lost_and_its_streams_are_accounted()
     {
