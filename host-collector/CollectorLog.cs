@@ -5,7 +5,7 @@ namespace VsockPair;
 
 /// <summary>
 /// Every line that the collector logs. Ids are a contract: 2000 listening, 2100 sessions, 2200 storage, 2300 the service; a retired one is never used again.
-/// Guest text never reaches a line but for names that the host gave.
+/// Guest text reaches a line only through TerminalText.EscapeShort.
 /// </summary>
 internal static partial class CollectorLog
 {

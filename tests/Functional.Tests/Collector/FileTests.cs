@@ -32,6 +32,29 @@ public sealed class FileTests : IDisposable
     }
 
     [Fact]
+    public void When_a_pstore_record_is_gone_the_same_one_from_another_folder_is_asked_for()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        using ScriptedGuestLink control = guest.OpenLink();
+        control.Send(guest.ControlHello);
+        control.Receive<Welcome>();
+        byte[] hash = SHA256.HashData([1, 2, 3]);
+        control.Send(new FileOffer(1, OfferedKind.Pstore, "dmesg-1", 3, 0, hash));
+        control.Send(new FileOffer(2, OfferedKind.Pstore, "dmesg-2", 3, 0, hash));
+        control.Send(new FileGone(1));
+        List<FileAnswer> answers = [];
+        while (answers.Count < 2)
+        {
+            if (Frame.TryDecode(control.ReceiveFrame(), out FileAnswer answer))
+            {
+                answers.Add(answer);
+            }
+        }
+        Assert.Equal([new FileAnswer(1, OfferAnswer.Want), new FileAnswer(2, OfferAnswer.Want)], answers);
+    }
+
+    [Fact]
     public void Metadata_is_stored_once_for_all_and_named_by_each_boot()
     {
         byte[] format = Encoding.UTF8.GetBytes("name: sched_switch\n");
