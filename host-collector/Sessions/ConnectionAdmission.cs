@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using VsockPair.Linux;
 using VsockPair.Protocol;
 using VsockPair.Storage;
+using VsockPair.Text;
 
 namespace VsockPair.Sessions;
 
@@ -23,7 +24,10 @@ internal sealed class ConnectionAdmission(
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            log.StoreNotWritable(connection.Guest.Name, e.Message);
+            if (connection.Guest.MayLog())
+            {
+                log.StoreNotWritable(connection.Guest.Name, e.Message);
+            }
             connection.Refuse(RefusalReason.StoreNotWritable, "the store cannot be written");
         }
         catch (Exception e)
@@ -119,7 +123,10 @@ internal sealed class ConnectionAdmission(
         try
         {
             session.Send(Answer(session, hello));
-            log.SessionBegun(guest.Name, guest.Identity.IdentifiedBy, boot.Name, hello.Control.KernelRelease, session.Vcpus);
+            if (guest.MayLog())
+            {
+                log.SessionBegun(guest.Name, guest.Identity.IdentifiedBy, boot.Name, TerminalText.EscapeShort(hello.Control.KernelRelease), session.Vcpus);
+            }
             reason = await session.RunAsync().ConfigureAwait(false);
         }
         finally

@@ -11,6 +11,9 @@ internal sealed class Guest
 {
     private const int LogLinesPerSecond = 10;
 
+    /// <summary>Control, kmsg and probe.</summary>
+    private const int ConnectionsBesideBulk = 3;
+
     private readonly Lock _gate = new();
     private readonly ILogger _log;
     private readonly TimeProvider _time;
@@ -18,16 +21,18 @@ internal sealed class Guest
     private readonly long[] _violations = new long[Enum.GetValues<Violation>().Length];
     private readonly ConcurrentDictionary<VcpuStream, BulkSlot> _bulk = new();
     private readonly List<GuestSession> _sessions = [];
+    private readonly AcceptBudget _accepts;
     private int _connections;
     private long _logSecond;
     private int _logLines;
 
-    public Guest(GuestIdentity identity, GuestStore store, LimitOptions limits, TimeProvider time, ILogger log)
+    public Guest(GuestIdentity identity, GuestStore store, LimitOptions limits, SessionTimes times, TimeProvider time, ILogger log)
     {
         Identity = identity;
         Store = store;
         _maxCpus = limits.MaxCpus;
         _time = time;
+        _accepts = new AcceptBudget(times.AcceptsPerSecond, time);
         _log = log;
         Budget = new TokenBucket(limits.GuestRate, time, deepestSeconds: 1);
         KmsgBudget = new TokenBucket(limits.GuestRate, time);
@@ -65,12 +70,14 @@ internal sealed class Guest
     public long TotalViolations => _violations.Sum();
 
     /// <summary>Twice what a guest with its vCPUs needs, since the old connections of an agent that comes back may linger.</summary>
-    public bool TryTakeSlot()
+    /// <param name="most">What one guest may have of all slots, whatever its vCPUs.</param>
+    public bool TryTakeSlot(int most)
     {
         lock (_gate)
         {
             int vcpus = _sessions.Count == 0 ? 1 : _sessions.Max(s => s.Vcpus);
-            if (_connections >= 2 * (Math.Min(vcpus, _maxCpus) + 3))
+            int needed = Math.Min(vcpus, _maxCpus) + ConnectionsBesideBulk;
+            if (_connections >= Math.Min(most, 2 * needed) || !_accepts.TryTake(needed))
             {
                 return false;
             }

@@ -281,7 +281,10 @@ internal sealed class GuestSession
             {
                 Boot.Change(r => r with { Ended = _time.GetUtcNow(), EndReason = reason });
             }
-            _log.SessionEnded(Guest.Name, Boot.Name, reason);
+            if (Guest.MayLog())
+            {
+                _log.SessionEnded(Guest.Name, Boot.Name, reason);
+            }
         }
         finally
         {
