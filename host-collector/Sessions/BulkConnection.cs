@@ -68,13 +68,27 @@ internal sealed class BulkConnection(PeerConnection connection, GuestSession ses
     }
 
     /// <summary>Less than one record, or, while the disk is full, at most one read.</summary>
-    public void Carry(ReadOnlySpan<byte> rest)
+    /// <returns>False when the guest has no memory left for it: the connection is to be ended.</returns>
+    public bool TryCarry(ReadOnlySpan<byte> rest)
     {
         if (rest.Length > _carry.Length)
         {
-            _carry = GC.AllocateUninitializedArray<byte>(Math.Max(rest.Length, SubBufferBytes));
+            int bytes = Math.Max(rest.Length, SubBufferBytes);
+            if (!Session.Guest.TryTakeCarry(bytes - _carry.Length))
+            {
+                return false;
+            }
+            _carry = GC.AllocateUninitializedArray<byte>(bytes);
         }
         rest.CopyTo(_carry);
         _carried = rest.Length;
+        return true;
+    }
+
+    public void ReturnCarry()
+    {
+        Session.Guest.ReturnCarry(_carry.Length);
+        _carry = [];
+        _carried = 0;
     }
 }

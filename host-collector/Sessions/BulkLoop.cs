@@ -261,13 +261,13 @@ internal sealed unsafe class BulkLoop : IDisposable
                 if (received <= 0)
                 {
                     // EAGAIN: nothing there. 0: end of stream. ECONNRESET, ENOTCONN, EPIPE, ETIMEDOUT: the peer is gone.
-                    if (received == -Errno.EAGAIN)
-                    {
-                        connection.Carry(new ReadOnlySpan<byte>(buffer, carried));
-                    }
-                    else
+                    if (received != -Errno.EAGAIN)
                     {
                         End(connection);
+                    }
+                    else if (!connection.TryCarry(new ReadOnlySpan<byte>(buffer, carried)))
+                    {
+                        EndFor(connection, Violation.TooMuchCarried);
                     }
                     return;
                 }
@@ -283,13 +283,16 @@ internal sealed unsafe class BulkLoop : IDisposable
                 }
             }
             AppendState state = connection.Stream.Append(buffer, carried + received, connection.SubBufferBytes, out int consumed);
-            connection.Carry(new ReadOnlySpan<byte>(buffer + consumed, carried + received - consumed));
             connection.HasUnstored = state == AppendState.DiskFull;
             ReportAnomalies(connection);
             if (state == AppendState.Malformed)
             {
-                connection.Session.Guest.Report(Violation.BadBulkRecord, connection.Stream.Name);
-                End(connection);
+                EndFor(connection, Violation.BadBulkRecord);
+                return;
+            }
+            if (!connection.TryCarry(new ReadOnlySpan<byte>(buffer + consumed, carried + received - consumed)))
+            {
+                EndFor(connection, Violation.TooMuchCarried);
                 return;
             }
             if (state == AppendState.DiskFull)
@@ -342,6 +345,12 @@ internal sealed unsafe class BulkLoop : IDisposable
         }
     }
 
+    private void EndFor(BulkConnection connection, Violation violation)
+    {
+        connection.Session.Guest.Report(violation, connection.Stream.Name);
+        End(connection);
+    }
+
     private void End(BulkConnection connection)
     {
         if (connection.Paused)
@@ -360,6 +369,7 @@ internal sealed unsafe class BulkLoop : IDisposable
     {
         Interlocked.Decrement(ref _load);
         connection.Connection.Dispose();
+        connection.ReturnCarry();
         try
         {
             connection.Session.BulkEnded(connection);

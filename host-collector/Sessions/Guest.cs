@@ -14,6 +14,9 @@ internal sealed class Guest
     /// <summary>Control, kmsg and probe.</summary>
     private const int ConnectionsBesideBulk = 3;
 
+    /// <summary>What its streams may hold of records that have come in part, or that the disk has not taken.</summary>
+    private const long MaxCarryBytes = 64L << 20;
+
     private readonly Lock _gate = new();
     private readonly ILogger _log;
     private readonly TimeProvider _time;
@@ -23,6 +26,7 @@ internal sealed class Guest
     private readonly List<GuestSession> _sessions = [];
     private readonly AcceptBudget _accepts;
     private int _connections;
+    private long _carryBytes;
     private long _logSecond;
     private int _logLines;
 
@@ -93,6 +97,19 @@ internal sealed class Guest
             _connections--;
         }
     }
+
+    /// <returns>False when this guest's streams hold too much already; nothing is taken then.</returns>
+    public bool TryTakeCarry(long bytes)
+    {
+        if (Interlocked.Add(ref _carryBytes, bytes) <= MaxCarryBytes)
+        {
+            return true;
+        }
+        ReturnCarry(bytes);
+        return false;
+    }
+
+    public void ReturnCarry(long bytes) => Interlocked.Add(ref _carryBytes, -bytes);
 
     public void Add(GuestSession session)
     {

@@ -28,6 +28,9 @@ internal enum Violation
     /// <summary>Events inside a valid sub-buffer that could not be walked: stored and counted, the connection goes on.</summary>
     UnwalkableEvents,
 
+    /// <summary>Its streams together held more unfinished records than one guest may.</summary>
+    TooMuchCarried,
+
     /// <summary>None of the peer's: an exception of the collector's that ended the session in which it came up.</summary>
     CollectorFault,
 }
