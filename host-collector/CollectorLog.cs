@@ -5,7 +5,7 @@ namespace VsockPair;
 
 /// <summary>
 /// Every line that the collector logs. Ids are a contract: 2000 listening, 2100 sessions, 2200 storage, 2300 the service; a retired one is never used again.
-/// Guest text never reaches a line but for names that the host gave.
+/// Guest text reaches a line only through TerminalText.EscapeShort.
 /// </summary>
 internal static partial class CollectorLog
 {
@@ -36,8 +36,8 @@ internal static partial class CollectorLog
     [LoggerMessage(2103, LogLevel.Warning, "{Guest}: {Violation} on {Connection}; dropping the connection.")]
     public static partial void ViolationSeen(this ILogger log, string guest, Violation violation, string connection);
 
-    [LoggerMessage(2104, LogLevel.Warning, "{Guest}: {Count} more violations in one second, not logged one by one, ignoring them here; control.sock has the counters.")]
-    public static partial void ViolationsNotLogged(this ILogger log, string guest, int count);
+    [LoggerMessage(2104, LogLevel.Warning, "{Guest}: {Count} more lines in one second left out; control.sock has the counters.")]
+    public static partial void LinesNotLogged(this ILogger log, string guest, int count);
 
     [LoggerMessage(2105, LogLevel.Debug, "{Guest}: {Stream} is not read for now: over budget, or the disk is full.")]
     public static partial void StreamPaused(this ILogger log, string guest, string stream);
@@ -50,6 +50,9 @@ internal static partial class CollectorLog
 
     [LoggerMessage(2108, LogLevel.Warning, "{Guest}: file {Name} cannot be stored: {Reason}; dropping it.")]
     public static partial void FileNotStored(this ILogger log, string guest, string name, string reason);
+
+    [LoggerMessage(2109, LogLevel.Error, "{Guest}: a connection brought up a fault of the collector; dropping its session.")]
+    public static partial void ConnectionFaulted(this ILogger log, string guest, Exception exception);
 
     [LoggerMessage(2200, LogLevel.Error, "{What} cannot be finished: {Reason}; retrying.")]
     public static partial void StorageJobFailed(this ILogger log, string what, string reason);

@@ -12,6 +12,9 @@ public static class ServeCommand
 {
     private const int Failed = 1;
 
+    /// <summary>After a fault no part can be trusted to stop; whoever started the collector starts it again.</summary>
+    private static readonly TimeSpan FaultPatience = TimeSpan.FromSeconds(10);
+
     /// <returns>0 after a stop in good order; 1 when it cannot start, with one line that says why, or when a part of it failed.</returns>
     public static Task<int> RunAsync(CollectorOptions options, CancellationToken cancellation) => RunAsync(options, new SessionTimes(), cancellation);
 
@@ -22,6 +25,8 @@ public static class ServeCommand
         // What the host itself would say of a failed start or service is said below, or by FaultSignal, in one line.
         builder.Logging.AddCollectorConsole().AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         builder.Services.AddStorage(options).AddSessions(times).AddStatus().AddListening();
+        // Outlives the host, whose disposal may hang too.
+        using Timer hardExit = new(_ => Environment.Exit(Failed));
         using IHost host = builder.Build();
         try
         {
@@ -38,7 +43,8 @@ public static class ServeCommand
         Task stopped = host.WaitForShutdownAsync(cancellation);
         if (await Task.WhenAny(stopped, faults.Faulted).ConfigureAwait(false) != stopped)
         {
-            await host.StopAsync(CancellationToken.None).ConfigureAwait(false);
+            hardExit.Change(FaultPatience, Timeout.InfiniteTimeSpan);
+            host.Services.GetRequiredService<IHostApplicationLifetime>().StopApplication();
         }
         await stopped.ConfigureAwait(false);
         return faults.Faulted.IsCompleted ? Failed : 0;

@@ -30,7 +30,9 @@ internal sealed class AcceptLoop : IDisposable
     private readonly FaultSignal _faults;
     private readonly ILogger _log;
     private readonly Thread _thread;
-    private long _strangersLogged;
+    private long _strangersLogged = long.MinValue / 2;
+    private long _failuresLogged = long.MinValue / 2;
+    private long _unwritableLogged = long.MinValue / 2;
     private volatile bool _stopping;
 
     public AcceptLoop(
@@ -139,10 +141,10 @@ internal sealed class AcceptLoop : IDisposable
         int fd = StreamSocket.Accept(listener.Fd.Value, out VsockAddress peer);
         if (fd < 0)
         {
-            // EAGAIN, ECONNABORTED and the like: that connection is gone already.
-            if (fd is -Errno.EMFILE or -Errno.ENOMEM)
+            // Gone already, or one of EMFILE, ENFILE, ENOMEM and the like: then the listener stays readable, and asking again at once would be a busy loop.
+            if (fd is not (-Errno.EAGAIN or -Errno.ECONNABORTED))
             {
-                _log.AcceptFailed(listener.Text, Errno.Describe(-fd));
+                ReportFailure(listener.Text, Errno.Describe(-fd));
                 Thread.Sleep(OutOfFilesMilliseconds);
             }
             return;
@@ -155,7 +157,7 @@ internal sealed class AcceptLoop : IDisposable
             owned.Dispose();
             return;
         }
-        if (!guest.TryTakeSlot())
+        if (!guest.TryTakeSlot(_slots.LimitOfGuest))
         {
             guest.Report(Violation.TooManyConnections, listener.Text);
             owned.Dispose();
@@ -164,7 +166,7 @@ internal sealed class AcceptLoop : IDisposable
         if (!_slots.TryTake())
         {
             guest.ReturnSlot();
-            _log.AcceptFailed(listener.Text, $"{_slots.Limit} connections are open, the most for the limit of open files");
+            ReportFailure(listener.Text, $"{_slots.Limit} connections are open, the most for the limit of open files");
             owned.Dispose();
             return;
         }
@@ -182,7 +184,10 @@ internal sealed class AcceptLoop : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            _log.StoreNotWritable(identity.Name, e.Message);
+            if (MayLog(ref _unwritableLogged))
+            {
+                _log.StoreNotWritable(identity.Name, e.Message);
+            }
             guest = null;
             return false;
         }
@@ -229,11 +234,29 @@ internal sealed class AcceptLoop : IDisposable
 
     private void ReportStranger(VsockAddress peer)
     {
-        long now = Environment.TickCount64;
-        if (now - _strangersLogged > 1000)
+        if (MayLog(ref _strangersLogged))
         {
-            _strangersLogged = now;
             _log.StrangerClosed(peer.ToString());
         }
+    }
+
+    private void ReportFailure(string listener, string reason)
+    {
+        if (MayLog(ref _failuresLogged))
+        {
+            _log.AcceptFailed(listener, reason);
+        }
+    }
+
+    /// <summary>Once a second for each kind of line.</summary>
+    private static bool MayLog(ref long last)
+    {
+        long now = Environment.TickCount64;
+        if (now - last <= 1000)
+        {
+            return false;
+        }
+        last = now;
+        return true;
     }
 }

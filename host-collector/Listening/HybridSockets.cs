@@ -16,6 +16,7 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
 
     private readonly Dictionary<string, Listener> _bound = new(StringComparer.Ordinal);
     private readonly HashSet<string> _failed = new(StringComparer.Ordinal);
+    private string? _lookFailure;
 
     /// <summary>Binds what is there now.</summary>
     /// <exception cref="LinuxException">A socket whose folder is there cannot be bound.</exception>
@@ -63,10 +64,15 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
         try
         {
             Look();
+            _lookFailure = null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            log.BindFailed(e.Message);
+            if (_lookFailure != e.Message)
+            {
+                _lookFailure = e.Message;
+                log.BindFailed(e.Message);
+            }
         }
     }
 
@@ -87,7 +93,7 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
                 Bind(path, name);
                 _failed.Remove(path);
             }
-            catch (IOException e)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 if (_failed.Add(path))
                 {
@@ -135,12 +141,16 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
     {
         try
         {
-            StreamSocket.ConnectUnix(path).Dispose();
+            StreamSocket.ConnectUnix(path, nonBlocking: true).Dispose();
         }
         catch (LinuxException e) when (e.Errno == Errno.ECONNREFUSED)
         {
             File.Delete(path);
             return;
+        }
+        catch (LinuxException e) when (e.Errno == Errno.EAGAIN)
+        {
+            // Its queue is full, so somebody listens.
         }
         throw new LinuxException("bind", Errno.EADDRINUSE, path);
     }

@@ -7,8 +7,15 @@ namespace VsockPair.Listening;
 /// <summary>From a CID to a guest's name: the configuration first, then what <c>watch</c> has published, else <c>cid-N</c>.</summary>
 internal sealed class IdentityMap(CollectorOptions options)
 {
+    /// <summary>A folder's time stamp moves in ticks of the kernel: one that is younger than this may stand for two states.</summary>
+    private static readonly TimeSpan Settled = TimeSpan.FromSeconds(1);
+
     private readonly string _folder = StorePaths.Identity(options.StoreDirectory);
 
+    private Dictionary<uint, IdentityRecord> _published = [];
+    private DateTime? _readAt;
+
+    /// <summary>For one thread.</summary>
     /// <returns>Null when no guest can have this CID.</returns>
     public GuestIdentity? Resolve(uint cid)
     {
@@ -28,8 +35,56 @@ internal sealed class IdentityMap(CollectorOptions options)
             : new GuestIdentity(options.Guests.FirstOrDefault(g => g.Uuid is not null && g.Uuid == published.Uuid)?.Name ?? published.Name, "identity", Cid: cid);
     }
 
-    private IdentityRecord? FindPublished(uint cid) => !Directory.Exists(_folder) ? null
-        : Directory.EnumerateFiles(_folder, "*.json")
-            .Select(file => DurableFile.TryRead(file, IdentityJson.Default.IdentityRecord))
-            .FirstOrDefault(record => record is not null && record.Cid == cid && GuestName.IsValid(record.Name));
+    private IdentityRecord? FindPublished(uint cid)
+    {
+        // The time of a folder that is not there is 1601.
+        DateTime changed = Directory.GetLastWriteTimeUtc(_folder);
+        if (_readAt != changed)
+        {
+            _published = ReadPublished(out bool whole);
+            _readAt = whole && DateTime.UtcNow - changed > Settled ? changed : null;
+        }
+        return _published.GetValueOrDefault(cid);
+    }
+
+    /// <param name="whole">False when something could not be read and is worth another try.</param>
+    private Dictionary<uint, IdentityRecord> ReadPublished(out bool whole)
+    {
+        Dictionary<uint, IdentityRecord> published = [];
+        whole = true;
+        if (!Directory.Exists(_folder))
+        {
+            return published;
+        }
+        try
+        {
+            foreach (string file in Directory.GetFiles(_folder, "*.json"))
+            {
+                whole &= TryAdd(published, file);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The folder itself went, or may not be read: its guests are known by their CIDs alone.
+            whole = false;
+        }
+        return published;
+    }
+
+    private static bool TryAdd(Dictionary<uint, IdentityRecord> published, string file)
+    {
+        try
+        {
+            if (DurableFile.TryRead(file, IdentityJson.Default.IdentityRecord) is { Cid: uint cid } record && GuestName.IsValid(record.Name))
+            {
+                published.TryAdd(cid, record);
+            }
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Its VM has ended since the folder was listed, or the file may not be read: no other VM is touched by that.
+            return false;
+        }
+    }
 }

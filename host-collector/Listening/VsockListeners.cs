@@ -37,6 +37,7 @@ internal static class VsockListeners
             }
             LinuxException.Check(Sys.Fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl F_SETFD", subject);
             LinuxException.Check(Sys.Fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl F_SETFL", subject);
+            StreamSocket.SetVsockWindow(fd, StreamSocket.BulkWindowBytes, subject);
             listeners.Add(new Listener(new Fd(fd), $"vsock (socket unit, descriptor {fd})", Guest: null));
         }
         return listeners;

@@ -1,3 +1,5 @@
+using VsockPair.Linux;
+using VsockPair.Protocol;
 using VsockPair.Storage;
 
 namespace VsockPair.Sessions;
@@ -5,6 +7,8 @@ namespace VsockPair.Sessions;
 /// <summary>One live bulk stream. Its loop thread alone touches all but <see cref="Ended"/>.</summary>
 internal sealed class BulkConnection(PeerConnection connection, GuestSession session, VcpuStream stream, int subBufferBytes, BulkLoop loop)
 {
+    private static readonly TimeSpan Patience = Wire.DrainTimeout + TimeSpan.FromSeconds(2);
+
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private byte[] _carry = [];
     private int _carried;
@@ -28,6 +32,9 @@ internal sealed class BulkConnection(PeerConnection connection, GuestSession ses
     /// <summary>Milliseconds of <see cref="Environment.TickCount64"/> at which draining is given up; null while the stream is wanted.</summary>
     public long? DrainDeadline { get; set; }
 
+    /// <summary>Bytes that draining may still read. A peer that sends on must not be read for ever, and more than a window cannot have been on its way.</summary>
+    public int DrainLeft { get; set; } = StreamSocket.BulkWindowBytes;
+
     public long AnomaliesSeen { get; set; }
 
     /// <summary>Read to its end or given up, closed, and everything of it stored.</summary>
@@ -35,11 +42,20 @@ internal sealed class BulkConnection(PeerConnection connection, GuestSession ses
 
     public void MarkEnded() => _ended.TrySetResult();
 
-    /// <summary>Reads on until the peer's end of stream, 2 s at most, whatever the budget. From any thread.</summary>
-    public Task DrainAsync()
+    /// <summary>Reads on until the peer's end of stream, 2 s and one window at most, whatever the budget. From any thread.</summary>
+    /// <returns>False when its thread hangs, in the disk most likely: nothing may be said of its stream then.</returns>
+    public async Task<bool> DrainAsync()
     {
         loop.Drain(this);
-        return Ended;
+        try
+        {
+            await Ended.WaitAsync(Patience).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Puts what the last read left over in front of the next one.</summary>
@@ -52,13 +68,27 @@ internal sealed class BulkConnection(PeerConnection connection, GuestSession ses
     }
 
     /// <summary>Less than one record, or, while the disk is full, at most one read.</summary>
-    public void Carry(ReadOnlySpan<byte> rest)
+    /// <returns>False when the guest has no memory left for it: the connection is to be ended.</returns>
+    public bool TryCarry(ReadOnlySpan<byte> rest)
     {
         if (rest.Length > _carry.Length)
         {
-            _carry = GC.AllocateUninitializedArray<byte>(Math.Max(rest.Length, SubBufferBytes));
+            int bytes = Math.Max(rest.Length, SubBufferBytes);
+            if (!Session.Guest.TryTakeCarry(bytes - _carry.Length))
+            {
+                return false;
+            }
+            _carry = GC.AllocateUninitializedArray<byte>(bytes);
         }
         rest.CopyTo(_carry);
         _carried = rest.Length;
+        return true;
+    }
+
+    public void ReturnCarry()
+    {
+        Session.Guest.ReturnCarry(_carry.Length);
+        _carry = [];
+        _carried = 0;
     }
 }

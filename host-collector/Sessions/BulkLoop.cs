@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VsockPair.Linux;
@@ -17,15 +16,23 @@ internal sealed unsafe class BulkLoop : IDisposable
     public const int MaxStreams = 256;
 
     private const int ReadBytes = 1 << 20;
+
+    /// <summary>Room for one read behind the longest carry: all but the last byte of the longest record. What the disk did not take is carried without another read.</summary>
+    private const int BufferBytes = ReadBytes + BulkRecord.TailPrefixBytes + Wire.MaxSubBufferBytes;
     private const int LowWaterBytes = 256 << 10;
     private const int SweepMilliseconds = 250;
     private const int PausedMilliseconds = 20;
 
     /// <summary>Reads of one stream before others have their turn.</summary>
     private const int ReadsPerTurn = 4;
+
+    /// <summary>How long <see cref="Dispose"/> waits for a turn under way; longer only when the disk hangs.</summary>
+    private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(3);
+
     private const int WakeTag = -1;
 
-    private readonly ConcurrentQueue<Action> _requests = new();
+    private readonly Lock _gate = new();
+    private readonly Queue<Action> _requests = new();
     private readonly Dictionary<int, BulkConnection> _connections = [];
     private readonly WakeEvent _wake = new();
     private readonly Fd _epoll = Fd.Own(Sys.EpollCreate(), "epoll_create1", "bulk streams");
@@ -37,6 +44,8 @@ internal sealed unsafe class BulkLoop : IDisposable
     private int _load;
     private int _paused;
     private volatile bool _stopping;
+    private bool _disposed;
+    private bool _dead;
     private void* _buffer;
 
     public BulkLoop(int number, TokenBucket hostBudget, DiskState disk, FaultSignal faults, ILogger log)
@@ -61,9 +70,10 @@ internal sealed unsafe class BulkLoop : IDisposable
 
     public void Drain(BulkConnection connection) => Request(() =>
     {
-        if (_connections.GetValueOrDefault(connection.FdValue) == connection && connection.DrainDeadline is null)
+        // It may not have been added yet: then Begin finds the deadline.
+        connection.DrainDeadline ??= Environment.TickCount64 + (long)Wire.DrainTimeout.TotalMilliseconds;
+        if (Has(connection))
         {
-            connection.DrainDeadline = Environment.TickCount64 + (long)Wire.DrainTimeout.TotalMilliseconds;
             Resume(connection);
             Serve(connection, (byte*)_buffer);
         }
@@ -71,17 +81,23 @@ internal sealed unsafe class BulkLoop : IDisposable
 
     public void Dispose()
     {
+        if (_disposed)
+        {
+            return;
+        }
+        _disposed = true;
         _stopping = true;
         _wake.Set();
-        _thread.Join();
-        _epoll.Dispose();
-        _wake.Dispose();
+        if (_thread.Join(EndPatience))
+        {
+            _epoll.Dispose();
+            _wake.Dispose();
+        }
     }
 
     private void RunGuarded()
     {
-        // Room for one read behind the longest carry: a read that the disk did not take, plus a record.
-        _buffer = NativeMemory.AlignedAlloc(2 * ReadBytes + Wire.MaxSubBufferBytes + 4096, 4096);
+        _buffer = NativeMemory.AlignedAlloc(BufferBytes, 4096);
         try
         {
             Run();
@@ -92,9 +108,32 @@ internal sealed unsafe class BulkLoop : IDisposable
         }
         finally
         {
+            Abandon();
             NativeMemory.AlignedFree(_buffer);
         }
     }
+
+    /// <summary>Nobody serves these connections any more, and nobody may wait for their ends.</summary>
+    private void Abandon()
+    {
+        Queue<Action> left;
+        lock (_gate)
+        {
+            _dead = true;
+            left = new(_requests);
+            _requests.Clear();
+        }
+        foreach (BulkConnection connection in _connections.Values.ToList())
+        {
+            End(connection);
+        }
+        foreach (Action request in left)
+        {
+            request();
+        }
+    }
+
+    private bool Has(BulkConnection connection) => !connection.Ended.IsCompleted && _connections.GetValueOrDefault(connection.FdValue) == connection;
 
     private void Run()
     {
@@ -119,7 +158,7 @@ internal sealed unsafe class BulkLoop : IDisposable
                     Serve(connection, buffer);
                 }
             }
-            while (_requests.TryDequeue(out Action? request))
+            while (TakeRequest() is Action request)
             {
                 request();
             }
@@ -142,16 +181,41 @@ internal sealed unsafe class BulkLoop : IDisposable
 
     private void Request(Action request)
     {
-        _requests.Enqueue(request);
-        _wake.Set();
+        lock (_gate)
+        {
+            if (!_dead)
+            {
+                _requests.Enqueue(request);
+                _wake.Set();
+                return;
+            }
+        }
+        request();
+    }
+
+    private Action? TakeRequest()
+    {
+        lock (_gate)
+        {
+            return _requests.TryDequeue(out Action? request) ? request : null;
+        }
     }
 
     private void Begin(BulkConnection connection)
     {
+        if (_dead)
+        {
+            Close(connection);
+            return;
+        }
         // Below this many bytes epoll stays silent and the sweep reads: fewer wakes and fewer credit packets. AF_UNIX takes the option and ignores it in poll.
         Sys.SetOption(connection.FdValue, SOL_SOCKET, SO_RCVLOWAT, LowWaterBytes);
         _connections.Add(connection.FdValue, connection);
         LinuxException.Check(Sys.EpollControl(_epoll.Value, EPOLL_CTL_ADD, connection.FdValue, EPOLLIN, connection.FdValue), "epoll_ctl", "bulk stream");
+        if (connection.DrainDeadline is not null)
+        {
+            Serve(connection, (byte*)_buffer);
+        }
     }
 
     /// <summary>Reads what is below the low-water mark, wakes what was paused, gives up what was to be drained.</summary>
@@ -166,7 +230,7 @@ internal sealed unsafe class BulkLoop : IDisposable
         {
             Serve(connection, buffer);
         }
-        if (_connections.GetValueOrDefault(connection.FdValue) == connection && connection.DrainDeadline <= Environment.TickCount64)
+        if (Has(connection) && connection.DrainDeadline <= Environment.TickCount64)
         {
             End(connection);
         }
@@ -188,41 +252,58 @@ internal sealed unsafe class BulkLoop : IDisposable
                 Pause(connection);
                 return;
             }
-            int carried = connection.TakeCarried(new Span<byte>(buffer, ReadBytes + Wire.MaxSubBufferBytes));
+            int carried = connection.TakeCarried(new Span<byte>(buffer, BufferBytes));
             int received = 0;
             if (!connection.HasUnstored)
             {
-                received = Sys.Recv(connection.FdValue, buffer + carried, ReadBytes, MSG_DONTWAIT);
+                bool drains = connection.DrainDeadline is not null;
+                received = Sys.Recv(connection.FdValue, buffer + carried, drains ? Math.Min(ReadBytes, connection.DrainLeft) : ReadBytes, MSG_DONTWAIT);
                 if (received <= 0)
                 {
                     // EAGAIN: nothing there. 0: end of stream. ECONNRESET, ENOTCONN, EPIPE, ETIMEDOUT: the peer is gone.
-                    if (received == -Errno.EAGAIN)
-                    {
-                        connection.Carry(new ReadOnlySpan<byte>(buffer, carried));
-                    }
-                    else
+                    if (received != -Errno.EAGAIN)
                     {
                         End(connection);
+                    }
+                    else if (!connection.TryCarry(new ReadOnlySpan<byte>(buffer, carried)))
+                    {
+                        EndFor(connection, Violation.TooMuchCarried);
                     }
                     return;
                 }
                 connection.Session.Guest.Budget.Take(received);
-                _hostBudget.Take(received);
+                if (drains)
+                {
+                    // Not the host's: other guests would wait for what this one may read beyond its budget.
+                    connection.DrainLeft -= received;
+                }
+                else
+                {
+                    _hostBudget.Take(received);
+                }
             }
             AppendState state = connection.Stream.Append(buffer, carried + received, connection.SubBufferBytes, out int consumed);
-            connection.Carry(new ReadOnlySpan<byte>(buffer + consumed, carried + received - consumed));
             connection.HasUnstored = state == AppendState.DiskFull;
             ReportAnomalies(connection);
             if (state == AppendState.Malformed)
             {
-                connection.Session.Guest.Report(Violation.BadBulkRecord, connection.Stream.Name);
-                End(connection);
+                EndFor(connection, Violation.BadBulkRecord);
+                return;
+            }
+            if (!connection.TryCarry(new ReadOnlySpan<byte>(buffer + consumed, carried + received - consumed)))
+            {
+                EndFor(connection, Violation.TooMuchCarried);
                 return;
             }
             if (state == AppendState.DiskFull)
             {
                 _disk.ReportFull();
                 Pause(connection);
+                return;
+            }
+            if (connection.DrainLeft == 0)
+            {
+                End(connection);
                 return;
             }
             if (received is > 0 and < LowWaterBytes)
@@ -264,6 +345,12 @@ internal sealed unsafe class BulkLoop : IDisposable
         }
     }
 
+    private void EndFor(BulkConnection connection, Violation violation)
+    {
+        connection.Session.Guest.Report(violation, connection.Stream.Name);
+        End(connection);
+    }
+
     private void End(BulkConnection connection)
     {
         if (connection.Paused)
@@ -275,9 +362,21 @@ internal sealed unsafe class BulkLoop : IDisposable
             Sys.EpollControl(_epoll.Value, EPOLL_CTL_DEL, connection.FdValue, 0, 0);
         }
         _connections.Remove(connection.FdValue);
+        Close(connection);
+    }
+
+    private void Close(BulkConnection connection)
+    {
         Interlocked.Decrement(ref _load);
         connection.Connection.Dispose();
-        connection.Session.BulkEnded(connection);
-        connection.MarkEnded();
+        connection.ReturnCarry();
+        try
+        {
+            connection.Session.BulkEnded(connection);
+        }
+        finally
+        {
+            connection.MarkEnded();
+        }
     }
 }

@@ -9,7 +9,7 @@ internal sealed class BulkLoops(CollectorOptions options, DiskState disk, FaultS
 {
     private readonly Lock _gate = new();
     private readonly List<BulkLoop> _loops = [];
-    private readonly TokenBucket _hostBudget = new(options.Limits.HostRate, time);
+    private readonly TokenBucket _hostBudget = new(options.Limits.HostRate, time, deepestSeconds: 1);
 
     public BulkLoop Choose()
     {
@@ -27,9 +27,12 @@ internal sealed class BulkLoops(CollectorOptions options, DiskState disk, FaultS
 
     public void Dispose()
     {
-        foreach (BulkLoop loop in _loops)
+        lock (_gate)
         {
-            loop.Dispose();
+            foreach (BulkLoop loop in _loops)
+            {
+                loop.Dispose();
+            }
         }
     }
 }

@@ -4,13 +4,17 @@ using Microsoft.Extensions.Logging;
 using VsockPair.Linux;
 using VsockPair.Protocol;
 using VsockPair.Storage;
+using VsockPair.Text;
 
 namespace VsockPair.Sessions;
 
 /// <summary>What happens to a connection once its Hello is there: refused, or taken into a session and served to its end. One task per connection.</summary>
 internal sealed class ConnectionAdmission(
-    CollectorStore store, SessionRegistry registry, BulkLoops loops, SessionTimes times, FaultSignal faults, ILogger<ConnectionAdmission> log)
+    CollectorStore store, SessionRegistry registry, BulkLoops loops, SessionTimes times, ILogger<ConnectionAdmission> log)
 {
+    /// <summary>The peer waits no longer than this either.</summary>
+    private static readonly TimeSpan AdmissionPatience = Wire.HandshakeTimeout;
+
     /// <summary>Takes the connection over.</summary>
     public void Begin(PeerConnection connection, byte[] hello) => Task.Run(async () =>
     {
@@ -20,13 +24,17 @@ internal sealed class ConnectionAdmission(
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            log.StoreNotWritable(connection.Guest.Name, e.Message);
+            if (connection.Guest.MayLog())
+            {
+                log.StoreNotWritable(connection.Guest.Name, e.Message);
+            }
             connection.Refuse(RefusalReason.StoreNotWritable, "the store cannot be written");
         }
         catch (Exception e)
         {
+            // A guest may have found a way to it: it ends what that guest has here, and nothing else.
             connection.Dispose();
-            faults.Report($"connection of {connection.Guest.Name}", e);
+            connection.Guest.ReportFault(e);
         }
     });
 
@@ -57,13 +65,26 @@ internal sealed class ConnectionAdmission(
         {
             return Refuse(connection, Violation.UnknownToken, RefusalReason.NoSuchSession, "no such session");
         }
-        session.Confirm();
-        return hello.Kind switch
+        return ServeAsync(connection, session, hello);
+    }
+
+    private async Task ServeAsync(PeerConnection connection, GuestSession session, Hello hello)
+    {
+        try
         {
-            ConnectionKind.Bulk => AdmitBulkAsync(connection, session, hello),
-            ConnectionKind.Kmsg => new KmsgConnection(session).RunAsync(connection, Answer(session, hello)),
-            _ => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes),
-        };
+            session.Confirm();
+            await (hello.Kind switch
+            {
+                ConnectionKind.Bulk => AdmitBulkAsync(connection, session, hello),
+                ConnectionKind.Kmsg => new KmsgConnection(session, new FrameConnection(connection)).RunAsync(() => Answer(session, hello)),
+                _ => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes),
+            }).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not (IOException or UnauthorizedAccessException))
+        {
+            await session.EndAsync(EndReasons.Closed).ConfigureAwait(false);
+            throw;
+        }
     }
 
     private async Task AdmitControlAsync(PeerConnection connection, Hello hello)
@@ -72,6 +93,11 @@ internal sealed class ConnectionAdmission(
         if (connection.IsVsock && connection.Peer.Port > StreamSocket.LastPrivilegedPort)
         {
             await Refuse(connection, Violation.PortNotPrivileged, RefusalReason.PortNotPrivileged, "the control connection comes from a port below 1024").ConfigureAwait(false);
+            return;
+        }
+        if (connection.HasHungUp)
+        {
+            connection.Dispose();
             return;
         }
         Guid id = Guid.NewGuid();
@@ -93,10 +119,20 @@ internal sealed class ConnectionAdmission(
         GuestSession session = new(guest, boot, id, Math.Clamp(hello.Control.PossibleCpus, 1, registry.MaxCpus), control, store, registry, times, log);
         guest.Add(session);
         registry.Add(session);
-        session.Send(Answer(session, hello));
-        log.SessionBegun(guest.Name, guest.Identity.IdentifiedBy, boot.Name, hello.Control.KernelRelease, session.Vcpus);
-        string reason = await session.RunAsync().ConfigureAwait(false);
-        await session.EndAsync(registry.IsStopping ? EndReasons.Stopped : reason).ConfigureAwait(false);
+        string reason = EndReasons.Closed;
+        try
+        {
+            session.Send(Answer(session, hello));
+            if (guest.MayLog())
+            {
+                log.SessionBegun(guest.Name, guest.Identity.IdentifiedBy, boot.Name, TerminalText.EscapeShort(hello.Control.KernelRelease), session.Vcpus);
+            }
+            reason = await session.RunAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            await session.EndAsync(registry.IsStopping ? EndReasons.Stopped : reason).ConfigureAwait(false);
+        }
     }
 
     private async Task AdmitBulkAsync(PeerConnection connection, GuestSession session, Hello hello)
@@ -114,12 +150,20 @@ internal sealed class ConnectionAdmission(
         }
         VcpuStream stream = session.Boot.Stream(bulk.Cpu);
         BulkSlot slot = session.Guest.Bulk(stream);
-        await slot.Admission.WaitAsync().ConfigureAwait(false);
+        if (!await slot.Admission.WaitAsync(AdmissionPatience).ConfigureAwait(false))
+        {
+            RefuseBusy(connection);
+            return;
+        }
         try
         {
             if (slot.Current is BulkConnection older)
             {
-                await older.DrainAsync().ConfigureAwait(false);
+                if (!await older.DrainAsync().ConfigureAwait(false))
+                {
+                    RefuseBusy(connection);
+                    return;
+                }
                 slot.Current = null;
             }
             RingRecord? ring = stream.Ring;
@@ -151,6 +195,9 @@ internal sealed class ConnectionAdmission(
             slot.Admission.Release();
         }
     }
+
+    private static void RefuseBusy(PeerConnection connection) =>
+        connection.Refuse(RefusalReason.StoreNotWritable, "the older connection of this cpu cannot be brought to its end");
 
     private Welcome Answer(GuestSession session, in Hello hello) => new(
         Math.Min(hello.NewestVersion, Wire.NewestVersion),

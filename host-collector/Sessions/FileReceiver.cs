@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using VsockPair.Protocol;
 using VsockPair.Storage;
+using VsockPair.Text;
 
 namespace VsockPair.Sessions;
 
@@ -19,7 +20,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
     private readonly HashSet<uint> _ids = [];
     private readonly Queue<FileOffer> _wanted = new();
     private IncomingFile? _file;
-    private readonly Dictionary<string, List<uint>> _pstoreOnTheWay = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, List<FileOffer>> _pstoreOnTheWay = new(StringComparer.Ordinal);
     private long _metadataBytes;
     private long _pstoreBytes;
 
@@ -55,7 +56,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
         catch (IOException e)
         {
             // No answer: the agent offers it again in its next session, which begins once the store takes data again.
-            log.FileNotStored(session.Guest.Name, offer.Name, e.Message);
+            log.FileNotStored(session.Guest.Name, TerminalText.EscapeShort(offer.Name), e.Message);
             return Violation.BadFileChunk;
         }
         return _file.Received == offer.Size ? Complete() : null;
@@ -72,12 +73,28 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
         _file = null;
         if (offer.Kind == OfferedKind.Pstore)
         {
-            lock (_pstoreOnTheWay)
-            {
-                _pstoreOnTheWay.Remove(IncomingFile.ShortHash(offer.Sha256.Span));
-            }
+            AskForSame(IncomingFile.ShortHash(offer.Sha256.Span));
         }
         return null;
+    }
+
+    /// <summary>A record that was on its way is not coming: whichever offer of the same one waits is wanted instead.</summary>
+    private void AskForSame(string hash)
+    {
+        FileOffer next;
+        lock (_pstoreOnTheWay)
+        {
+            List<FileOffer> same = _pstoreOnTheWay[hash];
+            if (same.Count == 0)
+            {
+                _pstoreOnTheWay.Remove(hash);
+                return;
+            }
+            next = same[0];
+            same.RemoveAt(0);
+        }
+        _wanted.Enqueue(next);
+        session.Send(new FileAnswer(next.Id, OfferAnswer.Want));
     }
 
     /// <summary>The session is over: what came of an unfinished file is void.</summary>
@@ -93,7 +110,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
             file.Dispose();
             return Violation.FileHashMismatch;
         }
-        store.Worker.Post(offer.Name, () =>
+        store.Worker.Post(TerminalText.EscapeShort(offer.Name), () =>
         {
             file.Finish();
             file.Dispose();
@@ -112,16 +129,16 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
             return;
         }
         string hash = IncomingFile.ShortHash(offer.Sha256.Span);
-        List<uint> same;
+        List<FileOffer> same;
         lock (_pstoreOnTheWay)
         {
             session.Guest.Store.AddPstore(hash, offer.Size);
             _pstoreOnTheWay.Remove(hash, out same!);
         }
         log.PstoreStored(session.Guest.Name, offer.Name, offer.Size);
-        foreach (uint id in same)
+        foreach (FileOffer other in same)
         {
-            session.Send(new FileAnswer(id, OfferAnswer.Have));
+            session.Send(new FileAnswer(other.Id, OfferAnswer.Have));
         }
     }
 
@@ -152,9 +169,9 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
             {
                 return OfferAnswer.Have;
             }
-            if (_pstoreOnTheWay.TryGetValue(hash, out List<uint>? same))
+            if (_pstoreOnTheWay.TryGetValue(hash, out List<FileOffer>? same))
             {
-                same.Add(offer.Id);
+                same.Add(offer);
                 return null;
             }
             if (offer.Size is 0 or > MaxFileBytes || !IsFileName(offer.Name) || !session.Guest.Store.HasRoomForPstore(_pstoreBytes + offer.Size))

@@ -11,6 +11,7 @@ internal sealed class FrameConnection : IDisposable
     private const int MaxUnsentBytes = 64 << 10;
 
     private readonly Lock _gate = new();
+    private readonly CancellationTokenSource _closed = new();
     private readonly PeerConnection _peer;
     private readonly Socket _socket;
     private readonly FrameBuffer _received = new() { FrameLimit = Wire.MaxFrameBytes };
@@ -26,15 +27,28 @@ internal sealed class FrameConnection : IDisposable
         _socket = peer.ToSocket();
     }
 
+    /// <summary>For waits that must not outlast the connection.</summary>
+    public CancellationToken Closed => _closed.Token;
+
     /// <summary>Part of a frame has been waiting for its rest for longer than <paramref name="limit"/>.</summary>
     public bool IsStalled(TimeSpan limit) =>
         Volatile.Read(ref _partialSince) is long since and > 0 && Environment.TickCount64 - since > limit.TotalMilliseconds;
 
     /// <param name="body">Valid until <see cref="ReceiveAsync"/>.</param>
-    public FrameState TryTake(out ReadOnlySpan<byte> body) => _received.TryTake(out body);
+    public FrameState TryTake(out ReadOnlySpan<byte> body)
+    {
+        FrameState state = _received.TryTake(out body);
+        if (state == FrameState.Whole)
+        {
+            // What lies behind it has only begun to wait.
+            Volatile.Write(ref _partialSince, 0);
+        }
+        return state;
+    }
 
     /// <returns>False at the end of the stream, however it came.</returns>
-    public async ValueTask<bool> ReceiveAsync()
+    /// <param name="cancellation">Then it returns false too, and nothing received is lost.</param>
+    public async ValueTask<bool> ReceiveAsync(CancellationToken cancellation = default)
     {
         Memory<byte> free = _received.Free;
         if (free.Length == Wire.MaxFrameBytes)
@@ -47,11 +61,11 @@ internal sealed class FrameConnection : IDisposable
         }
         try
         {
-            int bytes = await _socket.ReceiveAsync(free, SocketFlags.None).ConfigureAwait(false);
+            int bytes = await _socket.ReceiveAsync(free, SocketFlags.None, cancellation).ConfigureAwait(false);
             _received.Received(bytes);
             return bytes > 0;
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
         {
             // Reset by the peer, or closed by another thread of ours: both are the end.
             return false;
@@ -92,6 +106,8 @@ internal sealed class FrameConnection : IDisposable
             _disposed = true;
         }
         _peer.Dispose();
+        // Not disposed: nobody knows who still looks at its token, and without a timer it holds nothing.
+        _closed.Cancel();
     }
 
     private async Task SendQueuedAsync()

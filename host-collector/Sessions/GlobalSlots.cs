@@ -16,6 +16,9 @@ internal sealed class GlobalSlots
 
     public int Limit { get; }
 
+    /// <summary>What one guest may take of them.</summary>
+    public int LimitOfGuest => Limit / 4;
+
     public bool TryTake()
     {
         if (Interlocked.Increment(ref _taken) <= Limit)

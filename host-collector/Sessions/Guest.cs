@@ -11,6 +11,12 @@ internal sealed class Guest
 {
     private const int LogLinesPerSecond = 10;
 
+    /// <summary>Control, kmsg and probe.</summary>
+    private const int ConnectionsBesideBulk = 3;
+
+    /// <summary>What its streams may hold of records that have come in part, or that the disk has not taken.</summary>
+    private const long MaxCarryBytes = 64L << 20;
+
     private readonly Lock _gate = new();
     private readonly ILogger _log;
     private readonly TimeProvider _time;
@@ -18,18 +24,21 @@ internal sealed class Guest
     private readonly long[] _violations = new long[Enum.GetValues<Violation>().Length];
     private readonly ConcurrentDictionary<VcpuStream, BulkSlot> _bulk = new();
     private readonly List<GuestSession> _sessions = [];
+    private readonly AcceptBudget _accepts;
     private int _connections;
+    private long _carryBytes;
     private long _logSecond;
     private int _logLines;
 
-    public Guest(GuestIdentity identity, GuestStore store, LimitOptions limits, TimeProvider time, ILogger log)
+    public Guest(GuestIdentity identity, GuestStore store, LimitOptions limits, SessionTimes times, TimeProvider time, ILogger log)
     {
         Identity = identity;
         Store = store;
         _maxCpus = limits.MaxCpus;
         _time = time;
+        _accepts = new AcceptBudget(times.AcceptsPerSecond, time);
         _log = log;
-        Budget = new TokenBucket(limits.GuestRate, time);
+        Budget = new TokenBucket(limits.GuestRate, time, deepestSeconds: 1);
         KmsgBudget = new TokenBucket(limits.GuestRate, time);
     }
 
@@ -65,12 +74,14 @@ internal sealed class Guest
     public long TotalViolations => _violations.Sum();
 
     /// <summary>Twice what a guest with its vCPUs needs, since the old connections of an agent that comes back may linger.</summary>
-    public bool TryTakeSlot()
+    /// <param name="most">What one guest may have of all slots, whatever its vCPUs.</param>
+    public bool TryTakeSlot(int most)
     {
         lock (_gate)
         {
             int vcpus = _sessions.Count == 0 ? 1 : _sessions.Max(s => s.Vcpus);
-            if (_connections >= 2 * (Math.Min(vcpus, _maxCpus) + 3))
+            int needed = Math.Min(vcpus, _maxCpus) + ConnectionsBesideBulk;
+            if (_connections >= Math.Min(most, 2 * needed) || !_accepts.TryTake(needed))
             {
                 return false;
             }
@@ -79,7 +90,26 @@ internal sealed class Guest
         }
     }
 
-    public void ReturnSlot() => Interlocked.Decrement(ref _connections);
+    public void ReturnSlot()
+    {
+        lock (_gate)
+        {
+            _connections--;
+        }
+    }
+
+    /// <returns>False when this guest's streams hold too much already; nothing is taken then.</returns>
+    public bool TryTakeCarry(long bytes)
+    {
+        if (Interlocked.Add(ref _carryBytes, bytes) <= MaxCarryBytes)
+        {
+            return true;
+        }
+        ReturnCarry(bytes);
+        return false;
+    }
+
+    public void ReturnCarry(long bytes) => Interlocked.Add(ref _carryBytes, -bytes);
 
     public void Add(GuestSession session)
     {
@@ -103,6 +133,25 @@ internal sealed class Guest
     public void Report(Violation violation, string where)
     {
         Interlocked.Increment(ref _violations[(int)violation]);
+        if (MayLog())
+        {
+            _log.ViolationSeen(Name, violation, where);
+        }
+    }
+
+    /// <summary>As <see cref="Report"/>, for a mistake of ours that this guest has brought to light.</summary>
+    public void ReportFault(Exception e)
+    {
+        Interlocked.Increment(ref _violations[(int)Violation.CollectorFault]);
+        if (MayLog())
+        {
+            _log.ConnectionFaulted(Name, e);
+        }
+    }
+
+    /// <summary>Whether this guest still has a line for this second: what it brings about may not flood the log.</summary>
+    public bool MayLog()
+    {
         long second = _time.GetUtcNow().ToUnixTimeSeconds();
         lock (_gate)
         {
@@ -111,16 +160,12 @@ internal sealed class Guest
                 int dropped = _logLines - LogLinesPerSecond;
                 if (dropped > 0)
                 {
-                    _log.ViolationsNotLogged(Name, dropped);
+                    _log.LinesNotLogged(Name, dropped);
                 }
                 _logSecond = second;
                 _logLines = 0;
             }
-            if (++_logLines > LogLinesPerSecond)
-            {
-                return;
-            }
+            return ++_logLines <= LogLinesPerSecond;
         }
-        _log.ViolationSeen(Name, violation, where);
     }
 }

@@ -21,7 +21,7 @@ internal sealed class GuestSession
     private readonly HashSet<int> _final = [];
     private readonly List<BulkConnection> _bulk = [];
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private FrameConnection? _kmsg;
+    private KmsgConnection? _kmsg;
     private long _heard;
     private long _nextHeartbeat;
     private long _nextBurst;
@@ -66,6 +66,19 @@ internal sealed class GuestSession
     /// <summary>Receives until the control connection ends. Whoever called then calls <see cref="EndAsync"/> with the reason.</summary>
     public async Task<string> RunAsync()
     {
+        try
+        {
+            return await ReceiveAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            // Here and not in EndAsync: a newer session ends this one while its loop may be adding to a file.
+            _files.Abandon();
+        }
+    }
+
+    private async Task<string> ReceiveAsync()
+    {
         while (true)
         {
             FrameState state = _control.TryTake(out ReadOnlySpan<byte> body);
@@ -108,8 +121,7 @@ internal sealed class GuestSession
             _ = EndAsync(EndReasons.Closed);
             return;
         }
-        FrameConnection? kmsg = Volatile.Read(ref _kmsg);
-        if (kmsg is not null && kmsg.IsStalled(Wire.HandshakeTimeout))
+        if (Volatile.Read(ref _kmsg) is KmsgConnection { IsStalled: true } kmsg)
         {
             Guest.Report(Violation.StalledFrame, "kmsg");
             kmsg.Dispose();
@@ -171,22 +183,31 @@ internal sealed class GuestSession
         }
     }
 
-    /// <summary>A newer kmsg connection replaces the one before.</summary>
-    public bool TryAdoptKmsg(FrameConnection connection)
+    /// <summary>A newer kmsg connection replaces the one before, once what that one had received is stored.</summary>
+    /// <returns>False when the session is over.</returns>
+    public async Task<bool> TryAdoptKmsgAsync(KmsgConnection connection)
     {
-        lock (_gate)
+        while (true)
         {
-            if (_ending)
+            KmsgConnection? older;
+            lock (_gate)
             {
-                return false;
+                if (_ending)
+                {
+                    return false;
+                }
+                older = _kmsg;
+                _kmsg ??= connection;
             }
-            _kmsg?.Dispose();
-            _kmsg = connection;
-            return true;
+            if (older is null)
+            {
+                return true;
+            }
+            await older.DrainAsync().ConfigureAwait(false);
         }
     }
 
-    public void KmsgEnded(FrameConnection connection)
+    public void KmsgEnded(KmsgConnection connection)
     {
         lock (_gate)
         {
@@ -247,22 +268,29 @@ internal sealed class GuestSession
             await Ended.ConfigureAwait(false);
             return;
         }
-        _registry.Remove(this);
-        _control.Dispose();
-        Volatile.Read(ref _kmsg)?.Dispose();
-        await Task.WhenAll(bulk.Select(b => b.DrainAsync())).ConfigureAwait(false);
-        foreach (VcpuStream stream in Boot.Streams.Where(s => Guest.Bulk(s).Current?.Ended.IsCompleted != false))
+        try
         {
-            stream.SettleEnded();
+            _registry.Remove(this);
+            _control.Dispose();
+            await Task.WhenAll(bulk.Select(b => (Task)b.DrainAsync()).Append(Volatile.Read(ref _kmsg)?.DrainAsync() ?? Task.CompletedTask)).ConfigureAwait(false);
+            foreach (VcpuStream stream in Boot.Streams.Where(s => Guest.Bulk(s).Current?.Ended.IsCompleted != false))
+            {
+                stream.SettleEnded();
+            }
+            if (Boot.Record.Session == Id)
+            {
+                Boot.Change(r => r with { Ended = _time.GetUtcNow(), EndReason = reason });
+            }
+            if (Guest.MayLog())
+            {
+                _log.SessionEnded(Guest.Name, Boot.Name, reason);
+            }
         }
-        _files.Abandon();
-        if (Boot.Record.Session == Id)
+        finally
         {
-            Boot.Change(r => r with { Ended = _time.GetUtcNow(), EndReason = reason });
+            Guest.Remove(this);
+            _ended.TrySetResult();
         }
-        Guest.Remove(this);
-        _log.SessionEnded(Guest.Name, Boot.Name, reason);
-        _ended.TrySetResult();
     }
 
     private Violation? Take(ReadOnlySpan<byte> body, out bool goodbye)

@@ -3,43 +3,102 @@ using VsockPair.Storage;
 
 namespace VsockPair.Sessions;
 
-/// <summary>The kernel log's connection: records in, acknowledgements out once they are written. While the disk is full nothing is acknowledged and nothing more is read.</summary>
-internal sealed class KmsgConnection(GuestSession session)
+/// <summary>
+/// The kernel log's connection: records in, acknowledgements out once they are written. While the disk is full nothing is acknowledged and nothing more is read.
+/// <see cref="DrainAsync"/> ends it: what has arrived already is stored first, for whoever comes next is told the first record that is lacking.
+/// </summary>
+internal sealed class KmsgConnection(GuestSession session, FrameConnection connection) : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Silence of this length while draining is the end: nothing was on its way any more.</summary>
+    private static readonly TimeSpan DrainSilence = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Twice what an agent may leave unacknowledged (PROTOCOL.md §7).</summary>
+    private const long MaxDrainBytes = 512 << 10;
 
     /// <summary>Lines of the ledger for gaps: a guest that makes a gap of every second record may not fill the disk with them.</summary>
     private const int GapLinesPerSecond = 16;
 
     private readonly KmsgStream _stream = session.Boot.Kmsg();
     private readonly TokenBucket _gapBudget = new(GapLinesPerSecond, TimeProvider.System);
+    private readonly CancellationTokenSource _drain = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private long _drainedBytes;
 
-    public async Task RunAsync(PeerConnection peer, Welcome welcome)
+    /// <param name="welcome">Made once every older connection has ended.</param>
+    public async Task RunAsync(Func<Welcome> welcome)
     {
-        using FrameConnection connection = new(peer);
-        if (!session.TryAdoptKmsg(connection))
+        using FrameConnection closing = connection;
+        if (!await session.TryAdoptKmsgAsync(this).ConfigureAwait(false))
         {
             return;
         }
-        connection.TrySend(welcome);
-        do
+        try
         {
-            while (TakeFrames(connection) is Outcome outcome and not Outcome.NeedsMore)
+            connection.TrySend(welcome());
+            await ReceiveAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            connection.Dispose();
+            session.KmsgEnded(this);
+            _ended.TrySetResult();
+        }
+    }
+
+    /// <summary>Stores what has arrived, within 2 s, and closes. From any thread.</summary>
+    public async Task DrainAsync()
+    {
+        await _drain.CancelAsync().ConfigureAwait(false);
+        await Task.WhenAny(_ended.Task, Task.Delay(Wire.DrainTimeout)).ConfigureAwait(false);
+        connection.Dispose();
+        // A write under way is waited for once more; a disk that hangs holds up nobody.
+        await Task.WhenAny(_ended.Task, Task.Delay(Wire.DrainTimeout)).ConfigureAwait(false);
+        session.KmsgEnded(this);
+    }
+
+    public bool IsStalled => connection.IsStalled(Wire.HandshakeTimeout);
+
+    /// <summary>Closes at once. The drain's token is left alone: whoever drains may come later.</summary>
+    public void Dispose() => connection.Dispose();
+
+    private async Task ReceiveAsync()
+    {
+        while (!connection.Closed.IsCancellationRequested)
+        {
+            Outcome outcome = TakeFrames();
+            if (outcome == Outcome.Closed || (outcome == Outcome.DiskFull && _drain.IsCancellationRequested))
             {
-                if (outcome == Outcome.Closed)
-                {
-                    session.KmsgEnded(connection);
-                    return;
-                }
-                await Task.Delay(Pause).ConfigureAwait(false);
+                return;
             }
-            while (!session.Guest.KmsgBudget.HasRoom || !_gapBudget.HasRoom)
+            if (outcome == Outcome.DiskFull || !MayReceive)
             {
-                await Task.Delay(Pause).ConfigureAwait(false);
+                await PauseAsync().ConfigureAwait(false);
+            }
+            else if (!await connection.ReceiveAsync(_drain.Token).ConfigureAwait(false) && !await ReceiveLastAsync().ConfigureAwait(false))
+            {
+                return;
             }
         }
-        while (await connection.ReceiveAsync().ConfigureAwait(false));
-        session.KmsgEnded(connection);
+    }
+
+    private bool MayReceive => _drain.IsCancellationRequested || (session.Guest.KmsgBudget.HasRoom && _gapBudget.HasRoom);
+
+    private async Task<bool> ReceiveLastAsync()
+    {
+        if (!_drain.IsCancellationRequested || _drainedBytes >= MaxDrainBytes)
+        {
+            return false;
+        }
+        using CancellationTokenSource silence = new(DrainSilence);
+        return await connection.ReceiveAsync(silence.Token).ConfigureAwait(false);
+    }
+
+    private async Task PauseAsync()
+    {
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(connection.Closed, _drain.Token);
+        await Task.Delay(Pause, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private enum Outcome
@@ -51,7 +110,7 @@ internal sealed class KmsgConnection(GuestSession session)
 
     private byte[]? _held;
 
-    private Outcome TakeFrames(FrameConnection connection)
+    private Outcome TakeFrames()
     {
         bool stored = false;
         if (_held is not null)
@@ -85,14 +144,15 @@ internal sealed class KmsgConnection(GuestSession session)
                 return Report(Violation.BadFrame);
             }
             session.Guest.KmsgBudget.Take(records.Length);
+            _drainedBytes += _drain.IsCancellationRequested ? records.Length : 0;
             if (!Store(records, ref stored, out Outcome outcome))
             {
                 _held = outcome == Outcome.DiskFull ? records.ToArray() : null;
-                Acknowledge(connection, stored);
+                Acknowledge(stored);
                 return outcome;
             }
         }
-        return Acknowledge(connection, stored) ? Outcome.NeedsMore : Report(Violation.NeverReads);
+        return Acknowledge(stored) ? Outcome.NeedsMore : Report(Violation.NeverReads);
     }
 
     private bool Store(ReadOnlySpan<byte> records, ref bool stored, out Outcome outcome)
@@ -109,7 +169,7 @@ internal sealed class KmsgConnection(GuestSession session)
         return state == AppendState.Stored;
     }
 
-    private bool Acknowledge(FrameConnection connection, bool stored) => !stored || connection.TrySend(new KmsgAck(_stream.NextSequence - 1));
+    private bool Acknowledge(bool stored) => !stored || connection.TrySend(new KmsgAck(_stream.NextSequence - 1));
 
     private Outcome Report(Violation violation)
     {

@@ -7,7 +7,8 @@ namespace VsockPair.Sessions;
 /// <summary>An accepted descriptor and the slot that it takes of its guest's. Disposing closes the one and returns the other.</summary>
 internal sealed unsafe class PeerConnection(Fd fd, Guest guest, VsockAddress peer, GlobalSlots slots) : IDisposable
 {
-    private int _disposed;
+    private readonly Lock _gate = new();
+    private bool _disposed;
     private Socket? _socket;
 
     public Fd Fd { get; } = fd;
@@ -19,24 +20,41 @@ internal sealed unsafe class PeerConnection(Fd fd, Guest guest, VsockAddress pee
 
     public bool IsVsock => Peer != default;
 
+    /// <summary>The peer has hung up and left nothing to be read: whatever it asked for, it will not hear the answer.</summary>
+    public bool HasHungUp
+    {
+        get
+        {
+            byte next;
+            return Sys.Recv(Fd.Value, &next, 1, Constants.MSG_PEEK | Constants.MSG_DONTWAIT) is <= 0 and not -Errno.EAGAIN;
+        }
+    }
+
     /// <summary>Sends a small frame on a connection with an empty send queue.</summary>
-    /// <returns>False when the connection does not take it: it is of no more use.</returns>
+    /// <returns>False when the connection does not take it, or has been handed over or closed: its number may be another file's by now.</returns>
     public bool TrySend<T>(in T message) where T : struct, IMessage<T>
     {
         Span<byte> frame = stackalloc byte[2048];
         int bytes = Frame.Encode(message, frame);
-        fixed (byte* p = frame)
+        lock (_gate)
         {
-            return Sys.Send(Fd.Value, p, bytes, Constants.MSG_DONTWAIT) == bytes;
+            fixed (byte* p = frame)
+            {
+                return !_disposed && _socket is null && Sys.Send(Fd.Value, p, bytes, Constants.MSG_DONTWAIT) == bytes;
+            }
         }
     }
 
     /// <summary>Hands the descriptor to a socket for ReceiveAsync and SendAsync, which work on AF_VSOCK too (NetworkStream does not).</summary>
     public Socket ToSocket()
     {
-        _socket = new Socket(new SafeSocketHandle(Fd.Value, ownsHandle: true));
-        Fd.SetHandleAsInvalid();
-        return _socket;
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _socket = new Socket(new SafeSocketHandle(Fd.Value, ownsHandle: true));
+            Fd.SetHandleAsInvalid();
+            return _socket;
+        }
     }
 
     /// <summary>Says why, if the peer takes it, and closes.</summary>
@@ -48,12 +66,17 @@ internal sealed unsafe class PeerConnection(Fd fd, Guest guest, VsockAddress pee
 
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        lock (_gate)
         {
-            _socket?.Dispose();
-            Fd.Dispose();
-            Guest.ReturnSlot();
-            slots.Return();
+            if (_disposed)
+            {
+                return;
+            }
+            _disposed = true;
         }
+        _socket?.Dispose();
+        Fd.Dispose();
+        Guest.ReturnSlot();
+        slots.Return();
     }
 }

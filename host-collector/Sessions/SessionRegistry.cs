@@ -7,7 +7,7 @@ using VsockPair.Storage;
 namespace VsockPair.Sessions;
 
 /// <summary>Guests by name, live sessions by token. Any thread.</summary>
-internal sealed class SessionRegistry(CollectorOptions options, CollectorStore store, ILogger<Guest> log)
+internal sealed class SessionRegistry(CollectorOptions options, CollectorStore store, SessionTimes times, ILogger<Guest> log)
 {
     private readonly Lock _gate = new();
     private readonly ConcurrentDictionary<Guid, GuestSession> _sessions = new();
@@ -41,7 +41,7 @@ internal sealed class SessionRegistry(CollectorOptions options, CollectorStore s
                 guest.Identity = identity;
                 return guest;
             }
-            guest = new Guest(identity, store.Guest(identity.Name), options.Limits, store.Time, log);
+            guest = new Guest(identity, store.Guest(identity.Name), options.Limits, times, store.Time, log);
             _guests.Add(identity.Name, guest);
             return guest;
         }

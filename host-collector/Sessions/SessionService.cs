@@ -30,7 +30,7 @@ internal sealed class SessionService(
         }
         using CancellationTokenSource limit = new(times.StopWait);
         await Task.WhenAny(Task.WhenAll(sessions.Select(s => s.StreamsEndedAsync())), Task.Delay(times.StopWait, limit.Token)).ConfigureAwait(false);
-        await Task.WhenAll(sessions.Select(s => s.EndAsync(EndReasons.Stopped))).ConfigureAwait(false);
+        await Task.WhenAll(sessions.Select(s => s.EndAsync(EndReasons.Stopped))).WaitAsync(cancellationToken).ConfigureAwait(false);
         await base.StopAsync(cancellationToken).ConfigureAwait(false);
         loops.Dispose();
         foreach (BootStore boot in store.Guests.SelectMany(g => g.Boots))
@@ -38,7 +38,7 @@ internal sealed class SessionService(
             boot.CloseFiles();
             boot.Housekeep();
         }
-        await store.Worker.FlushAsync().ConfigureAwait(false);
+        await store.Worker.FlushAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         log.Stopped();
     }
 

@@ -2,7 +2,7 @@ using VsockPair.Protocol;
 
 namespace VsockPair.Sessions;
 
-/// <summary>Time limits of a session; tests make them shorter.</summary>
+/// <summary>Limits of a session in time; tests choose their own.</summary>
 internal sealed record SessionTimes
 {
     public TimeSpan Handshake { get; init; } = Wire.HandshakeTimeout;
@@ -12,6 +12,9 @@ internal sealed record SessionTimes
     public TimeSpan DeadAfter { get; init; } = Wire.DeadAfter;
 
     public TimeSpan ClockBurst { get; init; } = Wire.ReportInterval;
+
+    /// <summary>Connections of one guest, beyond what its vCPUs need.</summary>
+    public double AcceptsPerSecond { get; init; } = 5;
 
     /// <summary>How long a collector that stops waits for its agents to end their streams.</summary>
     public TimeSpan StopWait { get; init; } = TimeSpan.FromSeconds(3);

@@ -1,6 +1,6 @@
 namespace VsockPair.Sessions;
 
-/// <summary>A budget of bytes per second with some seconds in hand. May be overdrawn by one read; nothing more is read until it is positive again. Any thread.</summary>
+/// <summary>A budget of bytes per second with some seconds in hand. May be overdrawn; nothing more is read until it is positive again. Any thread.</summary>
 internal sealed class TokenBucket
 {
     /// <summary>What a ring can hold while its agent was away has to come in at once.</summary>
@@ -9,11 +9,14 @@ internal sealed class TokenBucket
     private readonly Lock _gate = new();
     private readonly TimeProvider _time;
     private readonly double _perSecond;
+    private readonly double _deepest;
     private double _tokens;
     private long _last;
 
-    public TokenBucket(long bytesPerSecond, TimeProvider time)
+    /// <param name="deepestSeconds">How many seconds of the rate it can be overdrawn by. What is taken beyond that is forgotten, so that nobody waits longer for it.</param>
+    public TokenBucket(long bytesPerSecond, TimeProvider time, double deepestSeconds = double.PositiveInfinity)
     {
+        _deepest = -deepestSeconds * bytesPerSecond;
         _time = time;
         _perSecond = bytesPerSecond;
         _tokens = (double)bytesPerSecond * BurstSeconds;
@@ -36,7 +39,7 @@ internal sealed class TokenBucket
     {
         lock (_gate)
         {
-            _tokens -= bytes;
+            _tokens = Math.Max(_deepest, _tokens - bytes);
         }
     }
 

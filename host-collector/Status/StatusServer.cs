@@ -14,6 +14,8 @@ internal sealed class StatusServer(CollectorStore store, SessionRegistry registr
     private const int MaxRequestBytes = 4096;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
+    private static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(100);
+
     private readonly DateTimeOffset _started = store.Now;
     private Socket? _listener;
 
@@ -43,8 +45,10 @@ internal sealed class StatusServer(CollectorStore store, SessionRegistry registr
         {
             while (true)
             {
-                Socket client = await _listener!.AcceptAsync(stoppingToken).ConfigureAwait(false);
-                _ = AnswerAsync(client);
+                if (await TryAcceptAsync(stoppingToken).ConfigureAwait(false) is Socket client)
+                {
+                    _ = AnswerAsync(client);
+                }
             }
         }
         catch (OperationCanceledException)
@@ -54,6 +58,20 @@ internal sealed class StatusServer(CollectorStore store, SessionRegistry registr
         catch (Exception e)
         {
             faults.Report("control.sock", e);
+        }
+    }
+
+    private async Task<Socket?> TryAcceptAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            return await _listener!.AcceptAsync(stoppingToken).ConfigureAwait(false);
+        }
+        catch (SocketException)
+        {
+            // Out of descriptors, or the client went away: no reason to stop collecting. The pause keeps it from turning in circles.
+            await Task.Delay(AcceptPause, stoppingToken).ConfigureAwait(false);
+            return null;
         }
     }
 

@@ -85,7 +85,7 @@ internal sealed class GuestStore : IDisposable
             }
             else
             {
-                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = r.Session, Metadata = r.Metadata, Rings = r.Rings });
+                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, Rings = r.Rings });
             }
             boot.Save();
             return boot;

@@ -12,8 +12,12 @@ namespace VsockPair.Text;
 public static class TerminalText
 {
     private const int TabStop = 8;
+    private const int ShortChars = 128;
 
     public static string Escape(string text) => Escape(Encoding.UTF8.GetBytes(text));
+
+    /// <summary>For a line of the log, where a name of the guest's choice may not fill the screen.</summary>
+    public static string EscapeShort(string text) => Escape(text.Length <= ShortChars ? text : text[..ShortChars] + "...");
 
     public static string Escape(ReadOnlySpan<byte> utf8)
     {

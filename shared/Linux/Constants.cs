@@ -23,6 +23,7 @@ public static class Constants
     public const int SO_VM_SOCKETS_BUFFER_SIZE = 0;
     public const int SO_VM_SOCKETS_BUFFER_MAX_SIZE = 2;
     public const int SO_VM_SOCKETS_CONNECT_TIMEOUT = 6;
+    public const int MSG_PEEK = 0x2;
     public const int MSG_DONTWAIT = 0x40;
     public const int MSG_NOSIGNAL = 0x4000;
     public const int SHUT_WR = 1;

@@ -16,6 +16,7 @@ public static class Errno
     public const int ENODEV = 19;
     public const int ENOTDIR = 20;
     public const int EINVAL = 22;
+    public const int ENFILE = 23;
     public const int EMFILE = 24;
     public const int ENOSPC = 28;
     public const int EPIPE = 32;
@@ -23,6 +24,7 @@ public static class Errno
     public const int EADDRINUSE = 98;
     public const int EADDRNOTAVAIL = 99;
     public const int ENETUNREACH = 101;
+    public const int ECONNABORTED = 103;
     public const int ECONNRESET = 104;
     public const int ENOTCONN = 107;
     public const int ETIMEDOUT = 110;
@@ -46,6 +48,7 @@ public static class Errno
         ENODEV => "ENODEV (19), no such device",
         ENOTDIR => "ENOTDIR (20), not a directory",
         EINVAL => "EINVAL (22), invalid argument",
+        ENFILE => "ENFILE (23), too many open files in the whole system",
         EMFILE => "EMFILE (24), too many open files",
         ENOSPC => "ENOSPC (28), no space left",
         EPIPE => "EPIPE (32), the other side is gone",
@@ -53,6 +56,7 @@ public static class Errno
         EADDRINUSE => "EADDRINUSE (98), address in use",
         EADDRNOTAVAIL => "EADDRNOTAVAIL (99), address not available",
         ENETUNREACH => "ENETUNREACH (101), no transport to that CID",
+        ECONNABORTED => "ECONNABORTED (103), gone before it was accepted",
         ECONNRESET => "ECONNRESET (104), reset by the other side",
         ENOTCONN => "ENOTCONN (107), not connected",
         ETIMEDOUT => "ETIMEDOUT (110), timed out",

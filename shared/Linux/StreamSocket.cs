@@ -83,9 +83,10 @@ public static unsafe class StreamSocket
         }
     }
 
-    public static Fd ConnectUnix(string path)
+    /// <param name="nonBlocking">Fails with EAGAIN instead of waiting for a listener whose queue is full.</param>
+    public static Fd ConnectUnix(string path, bool nonBlocking = false)
     {
-        Fd fd = Fd.Own(Sys.Socket(AF_UNIX, SOCK_STREAM), "socket", path);
+        Fd fd = Fd.Own(Sys.Socket(AF_UNIX, SOCK_STREAM | (nonBlocking ? SOCK_NONBLOCK : 0)), "socket", path);
         try
         {
             SockaddrUn peer = UnixAddress(path);
@@ -119,7 +120,8 @@ public static unsafe class StreamSocket
         LinuxException.Check(Sys.SetOption(fd, SOL_SOCKET, SO_RCVTIMEO, ToTimeval(receive)), "setsockopt SO_RCVTIMEO", "socket");
     }
 
-    private static void SetVsockWindow(int fd, int bytes, string subject)
+    /// <summary>Sockets that it accepts later inherit the window.</summary>
+    public static void SetVsockWindow(int fd, int bytes, string subject)
     {
         // The maximum first: af_vsock clamps the size to it (vsock_update_buffer_size).
         LinuxException.Check(Sys.SetOption(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, (ulong)bytes), "setsockopt BUFFER_MAX_SIZE", subject);

@@ -60,10 +60,25 @@ public sealed class ListeningTests : IDisposable
     {
         using Socket owner = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         owner.Bind(new UnixDomainSocketEndPoint(_store.Socket));
-        owner.Listen();
+        owner.Listen(1);
+        // Its queue is full, and nobody accepts: asking whether somebody listens may not wait for that.
+        List<Socket> waiting = [];
+        for (int i = 0; i < 4; i++)
+        {
+            waiting.Add(new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false });
+            try
+            {
+                waiting[^1].Connect(new UnixDomainSocketEndPoint(_store.Socket));
+            }
+            catch (SocketException e) when (e.SocketErrorCode == SocketError.WouldBlock)
+            {
+                break;
+            }
+        }
         using InProcessCollector collector = new(_store);
         Assert.Equal(1, await collector.Run.WaitAsync(ScriptedGuestLink.DefaultPatience));
         Assert.True(File.Exists(_store.Socket));
+        waiting.ForEach(socket => socket.Dispose());
     }
 
     public void Dispose() => _store.Dispose();

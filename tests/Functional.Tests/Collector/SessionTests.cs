@@ -65,6 +65,31 @@ public sealed class SessionTests : IDisposable
     }
 
     [Fact]
+    public void An_older_bulk_connection_that_never_stops_sending_is_cut_and_accounted()
+    {
+        // Of the budget nothing is left after the first second: only draining reads on.
+        using InProcessCollector collector = new(_store, o => o with { Limits = o.Limits with { GuestRate = 1 << 20 } });
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        ScriptedGuestRing ring = new(0);
+        using ScriptedGuestLink older = guest.OpenBulk(ring);
+        Thread pump = new(() =>
+        {
+            while (older.TrySendBytes(ring.TakeSubBuffers(64)))
+            {
+            }
+        });
+        pump.Start();
+        TestStore.Await(() => collector.Status.Guests.Single().OverBudget, "the budget is spent");
+        long before = Environment.TickCount64;
+        using ScriptedGuestLink newer = guest.OpenBulk(new ScriptedGuestRing(0));
+        Assert.InRange(Environment.TickCount64 - before, 0, 1000);
+        pump.Join();
+        // At most: what was read with the budget, and one window.
+        Assert.InRange(TestStore.Segments(_store.Boot(guest), 0).Sum(s => new FileInfo(s).Length), 1, (5 << 20) + (2 << 20));
+    }
+
+    [Fact]
     public async Task A_new_generation_begins_after_the_older_ones_account_is_closed()
     {
         InProcessCollector collector = new(_store);
@@ -136,6 +161,90 @@ public sealed class SessionTests : IDisposable
         guest.Connect();
         guest.PreviousSession = known;
         guest.Connect();
+        Assert.Single(Directory.GetDirectories(StorePaths.Boots(_store.Guest)));
+    }
+
+    [Fact]
+    public void Welcomes_that_got_lost_in_a_row_make_no_other_life()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        guest.OpenKmsg(out _).Dispose();
+        for (int i = 0; i < 3; i++)
+        {
+            Guid before = _store.BootRecord(guest).Session;
+            using ScriptedGuestLink link = guest.OpenLink();
+            link.Send(guest.ControlHello);
+            // Begun, and its Welcome is never read.
+            TestStore.Await(() => _store.BootRecord(guest).Session != before, "the session has begun");
+        }
+        guest.Connect();
+        Assert.Single(Directory.GetDirectories(StorePaths.Boots(_store.Guest)));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_newer_kmsg_connection_is_welcomed_after_the_older_ones_records_are_stored(bool withNewSession)
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        ulong sent = 0;
+        for (int round = 0; round < 10; round++)
+        {
+            ScriptedGuestLink older = guest.OpenKmsg(out ulong next);
+            Assert.Equal(sent, next);
+            string text = new('x', 2000);
+            for (int frame = 0; frame < 10; frame++)
+            {
+                ScriptedGuest.SendKmsg(older, string.Concat(Enumerable.Range(0, 10).Select(_ => ScriptedGuest.KmsgRecord(sent++, text))));
+            }
+            // No acknowledgement is read: an agent that lost its connection here resends from what it is told.
+            if (round % 2 == 0)
+            {
+                older.Dispose();
+            }
+            if (withNewSession)
+            {
+                guest.Connect();
+            }
+        }
+        guest.OpenKmsg(out ulong last).Dispose();
+        Assert.Equal(sent, last);
+        Assert.Empty(collector.Status.Guests.Single().Violations);
+        Assert.Empty(TestStore.Losses(_store.Boot(guest)));
+    }
+
+    [Fact]
+    public async Task A_ring_goes_on_after_its_final_counters()
+    {
+        InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        ScriptedGuestRing ring = new(0);
+        for (int agent = 0; agent < 3; agent++)
+        {
+            guest.Connect();
+            // The first connection of each agent ends with its vCPU, the second one with the agent.
+            for (int connection = 0; connection < 2; connection++)
+            {
+                using ScriptedGuestLink bulk = guest.OpenBulk(ring);
+                bulk.SendBytes(ring.TakeSubBuffers(7));
+                // Never sent.
+                ring.TakeSubBuffer();
+                ring.LostEvents += 5;
+                bulk.ShutDown();
+                bulk.AwaitClosed();
+                guest.SendCounters(ring, final: true);
+                TestStore.Await(() => TestStore.Lost(_store.Boot(guest), 0, "ring") == (long)ring.LostEvents, "the final counters are settled");
+                _store.AssertExact(_store.Boot(guest), ring);
+            }
+            guest.Stop();
+        }
+        Assert.Empty(collector.Status.Guests.Single().Violations);
+        await collector.StopAsync();
+        _store.AssertExact(_store.Boot(guest), ring);
         Assert.Single(Directory.GetDirectories(StorePaths.Boots(_store.Guest)));
     }
 

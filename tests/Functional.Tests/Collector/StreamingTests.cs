@@ -47,5 +47,43 @@ public sealed class StreamingTests : IDisposable
         Assert.False(File.Exists(_store.Socket));
     }
 
+    [Fact]
+    public void Frames_that_always_come_in_parts_are_no_stall_while_they_go_on()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        byte[] frame = new byte[64];
+        frame = frame[..Frame.Encode(new Heartbeat(1), frame)];
+        byte[] shifted = [.. frame[3..], .. frame[..3]];
+        using ScriptedGuestLink link = guest.OpenLink();
+        link.Send(guest.ControlHello);
+        link.Receive<Welcome>();
+        link.SendBytes(frame.AsSpan(0, 3));
+        for (long end = Environment.TickCount64 + 7000; Environment.TickCount64 < end; Thread.Sleep(50))
+        {
+            Assert.True(link.TrySendBytes(shifted));
+        }
+        Assert.Empty(collector.Status.Guests.Single().Violations);
+    }
+
+    [Fact]
+    public void Unfinished_records_of_one_guest_take_a_bounded_amount_of_memory()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket) { Cpus = 200 };
+        guest.Connect();
+        List<ScriptedGuestLink> links = [];
+        for (int cpu = 0; cpu < 129; cpu++)
+        {
+            ScriptedGuestRing ring = new(cpu, Wire.MaxSubBufferBytes);
+            links.Add(guest.OpenBulk(ring));
+            links[^1].SendBytes(ring.TakeSubBuffer().AsSpan(0, 100));
+        }
+        TestStore.Await(() => collector.Status.Guests.Single().Violations.GetValueOrDefault("TooMuchCarried") == 1, "64 MiB hold 128 of the largest records");
+        Assert.Equal(128, collector.Status.Guests.Single().Boots.Single().Streams.Count(s => s.Connected));
+        links.ForEach(link => link.Dispose());
+    }
+
     public void Dispose() => _store.Dispose();
 }

@@ -44,6 +44,19 @@ public sealed class IdentityMapTests : IDisposable
             new uint[] { 42, 43, 44, 45, 46 }.Select(cid => map.Resolve(cid)!).Select(i => (i.Name, i.IdentifiedBy)));
     }
 
+    [Fact]
+    public void A_file_that_cannot_be_read_hides_no_other_and_a_change_is_seen()
+    {
+        // Listed, and reading it fails: as when a VM ends meanwhile.
+        File.CreateSymbolicLink(Path.Combine(_store.FullName, "identity", "a.json"), "/proc/self/mem");
+        Publish("b", "{\"name\":\"first\",\"cid\":50}");
+        IdentityMap map = new(_options);
+        Assert.Equal("first", map.Resolve(50)!.Name);
+        File.Delete(Path.Combine(_store.FullName, "identity", "b.json"));
+        Publish("c", "{\"name\":\"second\",\"cid\":50}");
+        Assert.Equal("second", map.Resolve(50)!.Name);
+    }
+
     public void Dispose() => _store.Delete(recursive: true);
 
     private void Publish(string file, string json) => File.WriteAllText(Path.Combine(_store.FullName, "identity", file + ".json"), json);

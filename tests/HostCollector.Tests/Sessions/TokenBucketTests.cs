@@ -7,7 +7,7 @@ public sealed class TokenBucketTests
     [Fact]
     public void Allows_the_burst_then_the_rate()
     {
-        StoppedClock clock = new();
+        SteppedClock clock = new();
         TokenBucket bucket = new(100, clock);
         bucket.Take(399);
         Assert.True(bucket.HasRoom);
@@ -23,14 +23,15 @@ public sealed class TokenBucketTests
         Assert.False(bucket.HasRoom);
     }
 
-    private sealed class StoppedClock : TimeProvider
+    [Fact]
+    public void Forgets_what_is_overdrawn_beyond_its_depth()
     {
-        private long _now;
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => _now;
-
-        public void Advance(TimeSpan time) => _now += time.Ticks;
+        SteppedClock clock = new();
+        TokenBucket bucket = new(100, clock, deepestSeconds: 1);
+        bucket.Take(1_000_000);
+        clock.Advance(TimeSpan.FromSeconds(0.9));
+        Assert.False(bucket.HasRoom);
+        clock.Advance(TimeSpan.FromSeconds(0.2));
+        Assert.True(bucket.HasRoom);
     }
 }
