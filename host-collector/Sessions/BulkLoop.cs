@@ -173,7 +173,7 @@ internal sealed unsafe class BulkLoop : IDisposable
     }
 
     private bool MayRead(BulkConnection connection) =>
-        !_disk.IsFull && (connection.DrainDeadline is not null || (connection.Session.Guest.Budget.HasRoom && _hostBudget.HasRoom));
+        !_disk.IsFull && connection.Stream.MayBeginSegment && (connection.DrainDeadline is not null || (connection.Session.Guest.Budget.HasRoom && _hostBudget.HasRoom));
 
     private void Serve(BulkConnection connection, byte* buffer)
     {
@@ -209,9 +209,11 @@ internal sealed unsafe class BulkLoop : IDisposable
                 connection.Session.Guest.Budget.Take(received);
                 _hostBudget.Take(received);
             }
-            AppendState state = connection.Stream.Append(buffer, carried + received, connection.SubBufferBytes, out int consumed);
+            AppendState state = connection.Stream.Append(buffer, carried + received, connection.SubBufferBytes, out int consumed, out int charge);
+            connection.Session.Guest.Budget.Take(charge);
+            _hostBudget.Take(charge);
             connection.Carry(new ReadOnlySpan<byte>(buffer + consumed, carried + received - consumed));
-            connection.HasUnstored = state == AppendState.DiskFull;
+            connection.HasUnstored = state is AppendState.DiskFull or AppendState.Behind;
             ReportAnomalies(connection);
             if (state == AppendState.Malformed)
             {

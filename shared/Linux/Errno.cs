@@ -16,6 +16,7 @@ public static class Errno
     public const int ENODEV = 19;
     public const int ENOTDIR = 20;
     public const int EINVAL = 22;
+    public const int ENFILE = 23;
     public const int EMFILE = 24;
     public const int ENOSPC = 28;
     public const int EPIPE = 32;
@@ -46,6 +47,7 @@ public static class Errno
         ENODEV => "ENODEV (19), no such device",
         ENOTDIR => "ENOTDIR (20), not a directory",
         EINVAL => "EINVAL (22), invalid argument",
+        ENFILE => "ENFILE (23), too many open files on this machine",
         EMFILE => "EMFILE (24), too many open files",
         ENOSPC => "ENOSPC (28), no space left",
         EPIPE => "EPIPE (32), the other side is gone",
