@@ -72,6 +72,9 @@ internal static partial class CollectorLog
     [LoggerMessage(2205, LogLevel.Warning, "Housekeeping of {Where} failed: {Reason}; retrying.")]
     public static partial void HousekeepingFailed(this ILogger log, string where, string reason);
 
+    [LoggerMessage(2206, LogLevel.Warning, "{Guest}: no file descriptor is left for a segment ({Count} times so far); its stream is not read, retrying every second.")]
+    public static partial void NoDescriptor(this ILogger log, string guest, long count);
+
     [LoggerMessage(2300, LogLevel.Information, "vsockpair {Version} serves store {Store}.")]
     public static partial void Started(this ILogger log, string version, string store);
 

@@ -237,7 +237,7 @@ internal sealed unsafe class BulkLoop : IDisposable
     }
 
     private bool MayRead(BulkConnection connection) =>
-        !_disk.IsFull && (connection.DrainDeadline is not null || (connection.Session.Guest.Budget.HasRoom && _hostBudget.HasRoom));
+        !_disk.IsFull && connection.Stream.MayBeginSegment && (connection.DrainDeadline is not null || (connection.Session.Guest.Budget.HasRoom && _hostBudget.HasRoom));
 
     private void Serve(BulkConnection connection, byte* buffer)
     {
@@ -282,8 +282,16 @@ internal sealed unsafe class BulkLoop : IDisposable
                     _hostBudget.Take(received);
                 }
             }
+<<<<<<< HEAD
             AppendState state = connection.Stream.Append(buffer, carried + received, connection.SubBufferBytes, out int consumed);
             connection.HasUnstored = state == AppendState.DiskFull;
+=======
+            AppendState state = connection.Stream.Append(buffer, carried + received, connection.SubBufferBytes, out int consumed, out int charge);
+            connection.Session.Guest.Budget.Take(charge);
+            _hostBudget.Take(charge);
+            connection.Carry(new ReadOnlySpan<byte>(buffer + consumed, carried + received - consumed));
+            connection.HasUnstored = state is AppendState.DiskFull or AppendState.Behind;
+>>>>>>> store
             ReportAnomalies(connection);
             if (state == AppendState.Malformed)
             {

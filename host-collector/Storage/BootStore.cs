@@ -139,11 +139,21 @@ internal sealed class BootStore : IDisposable
     public void Declare(string source, string stream, long events) =>
         Declare(new LossRecord { Time = Now, Source = source, Stream = stream, Events = events });
 
-    public void CloseLater(string path, Action close) => Worker.Post(path, () =>
+    /// <param name="bytes">What the file takes on the disk; retention sees it as held until it is closed, and then as a closed file.</param>
+    public void CloseLater(string path, long bytes, bool isKmsg, Action close)
     {
-        close();
-        _guest.SegmentClosed();
-    });
+        _guest.ClosingBegun(bytes, isKmsg);
+        Worker.Post(path, () =>
+        {
+            close();
+            _guest.SegmentClosed(bytes, isKmsg);
+        });
+    }
+
+    /// <summary>So many files of this guest wait for the storage thread that no more may be added to them.</summary>
+    public bool IsBehindWithClosing => _guest.IsBehindWithClosing;
+
+    public void ReportNoDescriptor() => _guest.ReportNoDescriptor();
 
     /// <summary>Both ledgers' lines of one stream. What retention was about to remove when the collector died is removed now: its line counts already.</summary>
     public LossTotals ReadLosses(string stream)

@@ -32,6 +32,7 @@ internal sealed class CollectorStore : IDisposable
         }
         Reserve = new DiskReserve(Folder);
         Reserve.TryFill();
+        Log = log;
         Worker = new StorageWorker(log);
         Metadata = new MetadataStore(StorePaths.Metadata(Folder), time);
     }
@@ -45,6 +46,8 @@ internal sealed class CollectorStore : IDisposable
     public StoreLimits Limits { get; }
 
     public DiskReserve Reserve { get; }
+
+    public ILogger Log { get; }
 
     public StorageWorker Worker { get; }
 

@@ -6,6 +6,9 @@ namespace VsockPair.Storage;
 /// <summary>What the file system says: room on it, and blocks of a file, which for a sparse file are fewer than its size.</summary>
 internal static class DiskSpace
 {
+    /// <summary>What a file system gives out at once: the least that a tail's slot takes.</summary>
+    public const int PageBytes = 4096;
+
     private const int BlockBytes = 512; // st_blocks counts these (stat(2)), whatever the file system's own blocks are.
 
     /// <param name="free">Bytes that this process may still write.</param>

@@ -8,6 +8,9 @@ internal sealed class GuestStore : IDisposable
     /// <summary>What one guest's pstore records may take: they are never evicted, so they must be few.</summary>
     private const long PstoreQuota = 64L << 20;
 
+    /// <summary>Files of one guest that may wait to be closed: each holds a descriptor, and all guests share the thread that hashes them.</summary>
+    private const int MaxClosing = 8;
+
     private readonly Lock _gate = new();
     private readonly CollectorStore _store;
     private readonly LossLedger _ledger;
@@ -15,6 +18,11 @@ internal sealed class GuestStore : IDisposable
     private readonly HashSet<string> _pstore = new(StringComparer.Ordinal);
     private long _pstoreBytes;
     private int _segmentsClosed = 1;
+    private int _closing;
+    private long _closingTraceBytes;
+    private long _closingKmsgBytes;
+    private long _noDescriptor;
+    private long _noDescriptorLogged = long.MinValue / 2;
 
     public GuestStore(CollectorStore store, string name)
     {
@@ -152,7 +160,37 @@ internal sealed class GuestStore : IDisposable
         }
     }
 
-    public void SegmentClosed() => Interlocked.Exchange(ref _segmentsClosed, 1);
+    public bool IsBehindWithClosing => Volatile.Read(ref _closing) >= MaxClosing;
+
+    /// <summary>What files that wait to be closed take on the disk.</summary>
+    public long ClosingBytes(bool kmsg) => Interlocked.Read(ref kmsg ? ref _closingKmsgBytes : ref _closingTraceBytes);
+
+    public bool HasClosing => Volatile.Read(ref _closing) > 0;
+
+    public void ClosingBegun(long bytes, bool isKmsg)
+    {
+        Interlocked.Increment(ref _closing);
+        Interlocked.Add(ref isKmsg ? ref _closingKmsgBytes : ref _closingTraceBytes, bytes);
+    }
+
+    public void SegmentClosed(long bytes, bool isKmsg)
+    {
+        Interlocked.Exchange(ref _segmentsClosed, 1);
+        Interlocked.Add(ref isKmsg ? ref _closingKmsgBytes : ref _closingTraceBytes, -bytes);
+        Interlocked.Decrement(ref _closing);
+    }
+
+    /// <summary>The process, or the machine, had no file descriptor for a segment of this guest.</summary>
+    public void ReportNoDescriptor()
+    {
+        long count = Interlocked.Increment(ref _noDescriptor);
+        long now = Environment.TickCount64;
+        long logged = Interlocked.Read(ref _noDescriptorLogged);
+        if (now - logged >= 1000 && Interlocked.CompareExchange(ref _noDescriptorLogged, now, logged) == logged)
+        {
+            _store.Log.NoDescriptor(Name, count);
+        }
+    }
 
     /// <summary>Whether a segment was closed since the last call.</summary>
     public bool TakeSegmentsClosed() => Interlocked.Exchange(ref _segmentsClosed, 0) != 0;

@@ -134,7 +134,7 @@ internal sealed class KmsgStream
             closing.Dispose();
             return;
         }
-        _boot.CloseLater(closing.FilePath, closing.Close);
+        _boot.CloseLater(closing.FilePath, closing.Bytes, isKmsg: true, closing.Close);
     }
 
     private void Declare(ulong first, ulong last) => _boot.Declare(new LossRecord

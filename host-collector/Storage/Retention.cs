@@ -97,10 +97,15 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     private long Held(GuestStore guest) => _closed[guest.Name].Sum(f => f.Bytes) + OpenBytes(guest, kmsg: false) + OpenBytes(guest, kmsg: true);
 
     private static long OpenBytes(GuestStore guest, bool kmsg) =>
-        guest.Boots.Sum(b => kmsg ? b.KmsgIfOpen?.OpenBytes ?? 0 : b.Streams.Sum(s => s.OpenBytes));
+        guest.ClosingBytes(kmsg) + guest.Boots.Sum(b => kmsg ? b.KmsgIfOpen?.OpenBytes ?? 0 : b.Streams.Sum(s => s.OpenBytes));
 
     private static void CloseOldestOpen(GuestStore guest, bool kmsg)
     {
+        if (guest.HasClosing)
+        {
+            // What is being closed can be removed in a moment.
+            return;
+        }
         if (kmsg)
         {
             foreach (BootStore boot in guest.Boots)

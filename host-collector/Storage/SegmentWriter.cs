@@ -35,7 +35,7 @@ internal sealed unsafe class SegmentWriter : IDisposable
 
     public ulong Last { get; private set; }
 
-    /// <summary>Bytes really written, without the holes after tails.</summary>
+    /// <summary>What it takes on the disk: the holes after tails do not count.</summary>
     public long Written { get; private set; }
 
     /// <summary>Milliseconds of <see cref="Environment.TickCount64"/>.</summary>
@@ -96,7 +96,7 @@ internal sealed unsafe class SegmentWriter : IDisposable
             return error;
         }
         Slots++;
-        Written += bytes;
+        Written += (bytes + DiskSpace.PageBytes - 1) / DiskSpace.PageBytes * DiskSpace.PageBytes;
         return 0;
     }
 

@@ -1,3 +1,4 @@
+using VsockPair.Linux;
 using VsockPair.Protocol;
 using VsockPair.Tracing;
 
@@ -14,6 +15,9 @@ internal enum AppendState
 
     /// <summary>The disk takes no more; what was not consumed can be given again later.</summary>
     DiskFull,
+
+    /// <summary>This guest has to wait: for its closed segments, for a file descriptor, or for its budget. What was not consumed can be given again later.</summary>
+    Behind,
 }
 
 /// <summary>
@@ -22,6 +26,14 @@ internal enum AppendState
 /// </summary>
 internal sealed unsafe class VcpuStream
 {
+    /// <summary>A tail's slot may be this many times as large, in a file that is hashed with its holes, as what is charged for it.</summary>
+    private const int SlotBytesPerCharge = 16;
+
+    /// <summary>Charges that one call may run up before the guest's budget is asked again.</summary>
+    private const int MostChargedAtOnce = 1 << 20;
+
+    private static readonly TimeSpan NoDescriptorPause = TimeSpan.FromSeconds(1);
+
     private readonly Lock _gate = new();
     private readonly BootStore _boot;
     private readonly string _folder;
@@ -29,6 +41,7 @@ internal sealed unsafe class VcpuStream
     private readonly StreamAccount _account;
     private SegmentWriter? _segment;
     private long _lastRingLine = long.MinValue / 2;
+    private long _mayCreateFrom;
 
     /// <summary>Recovers what a dead collector left open, which reads those files once.</summary>
     public VcpuStream(BootStore boot, int vcpu, StoreLimits limits)
@@ -64,7 +77,10 @@ internal sealed unsafe class VcpuStream
         }
     }
 
-    /// <summary>Bytes in the open segment.</summary>
+    /// <summary>Whether a segment may be begun now: not while too many of this guest wait to be closed, nor right after there was no descriptor for one.</summary>
+    public bool MayBeginSegment => !_boot.IsBehindWithClosing && Environment.TickCount64 >= Volatile.Read(ref _mayCreateFrom);
+
+    /// <summary>What the open segment takes on the disk.</summary>
     public long OpenBytes
     {
         get
@@ -101,17 +117,20 @@ internal sealed unsafe class VcpuStream
 
     /// <summary>Cuts received bytes into records and stores every whole one, in as few writes as can be.</summary>
     /// <param name="consumed">Bytes that are done with.</param>
-    public AppendState Append(byte* received, int bytes, int subBufferBytes, out int consumed)
+    /// <param name="charge">What tails cost beyond their bytes on the wire, to be paid out of the guest's budget.</param>
+    public AppendState Append(byte* received, int bytes, int subBufferBytes, out int consumed, out int charge)
     {
         lock (_gate)
         {
             consumed = 0;
+            charge = 0;
+            int tailCharge = Math.Max(DiskSpace.PageBytes, subBufferBytes / SlotBytesPerCharge);
             Run run = default;
             while (true)
             {
-                BulkRecordState state = BulkRecord.TryTake(
+                BulkRecordState found = BulkRecord.TryTake(
                     new ReadOnlySpan<byte>(received + consumed + run.Bytes, bytes - consumed - run.Bytes), subBufferBytes, out int prefix, out int length, out SubBuffer header);
-                bool whole = state == BulkRecordState.Whole;
+                bool whole = found == BulkRecordState.Whole;
                 bool extends = whole && prefix == 0 && (run.Slots == 0 || run.Slots < Room(subBufferBytes));
                 if (!extends && run.Slots > 0)
                 {
@@ -126,11 +145,25 @@ internal sealed unsafe class VcpuStream
                 }
                 if (!whole)
                 {
-                    return state == BulkRecordState.Malformed ? AppendState.Malformed : AppendState.Stored;
+                    return found == BulkRecordState.Malformed ? AppendState.Malformed : AppendState.Stored;
                 }
-                if (run.Slots == 0 && !EnsureSegment(header.TimeStamp, subBufferBytes))
+                if (prefix > 0)
                 {
-                    return AppendState.DiskFull;
+                    if (charge >= MostChargedAtOnce)
+                    {
+                        return AppendState.Behind;
+                    }
+                    if (header.DataBytes == 0 && !header.Missed && !header.HasLostCount)
+                    {
+                        // It says nothing, and stored it would cost a slot.
+                        charge += tailCharge;
+                        consumed += prefix + length;
+                        continue;
+                    }
+                }
+                if (run.Slots == 0 && EnsureSegment(header.TimeStamp, subBufferBytes) is AppendState state and not AppendState.Stored)
+                {
+                    return state;
                 }
                 byte* record = received + consumed + run.Bytes + prefix;
                 int events = Count(record, header);
@@ -141,6 +174,7 @@ internal sealed unsafe class VcpuStream
                         return AppendState.DiskFull;
                     }
                     Book(events, header.TimeStamp, length);
+                    charge += Math.Max(0, tailCharge - length);
                     consumed += prefix + length;
                 }
                 else
@@ -192,6 +226,11 @@ internal sealed unsafe class VcpuStream
     /// <summary>Closes the open segment if it is older than <paramref name="age"/>. Reading goes on meanwhile.</summary>
     public void RotateOlderThan(TimeSpan age)
     {
+        // Many streams that began together also come of age together: those that would be too many wait their turn.
+        if (age > TimeSpan.Zero && _boot.IsBehindWithClosing)
+        {
+            return;
+        }
         lock (_gate)
         {
             if (_segment is not null && Environment.TickCount64 - _segment.Opened >= age.TotalMilliseconds)
@@ -203,13 +242,28 @@ internal sealed unsafe class VcpuStream
 
     private long Room(int subBufferBytes) => Math.Max(1, _limits.SegmentBytes / subBufferBytes) - _segment!.Slots;
 
-    private bool EnsureSegment(ulong firstTimeStamp, int subBufferBytes)
+    private AppendState EnsureSegment(ulong firstTimeStamp, int subBufferBytes)
     {
         if (_segment is not null && (_segment.SubBufferBytes != subBufferBytes || Room(subBufferBytes) <= 0))
         {
             CloseSegment();
         }
-        return _segment is not null || SegmentWriter.Create(_folder, firstTimeStamp, subBufferBytes, out _segment) == 0;
+        if (_segment is not null)
+        {
+            return AppendState.Stored;
+        }
+        if (!MayBeginSegment)
+        {
+            return AppendState.Behind;
+        }
+        int error = SegmentWriter.Create(_folder, firstTimeStamp, subBufferBytes, out _segment);
+        if (error is -Errno.EMFILE or -Errno.ENFILE)
+        {
+            _boot.ReportNoDescriptor();
+            Volatile.Write(ref _mayCreateFrom, Environment.TickCount64 + (long)NoDescriptorPause.TotalMilliseconds);
+            return AppendState.Behind;
+        }
+        return error == 0 ? AppendState.Stored : AppendState.DiskFull;
     }
 
     private void CloseSegment()
@@ -222,7 +276,7 @@ internal sealed unsafe class VcpuStream
             closing.Dispose();
             return;
         }
-        _boot.CloseLater(closing.FilePath, closing.Close);
+        _boot.CloseLater(closing.FilePath, closing.Written, isKmsg: false, closing.Close);
     }
 
     private bool WriteRun(byte* first, int subBufferBytes, ref Run run, ref int consumed)
