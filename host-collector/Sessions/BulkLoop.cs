@@ -271,27 +271,11 @@ internal sealed unsafe class BulkLoop : IDisposable
                     }
                     return;
                 }
-                connection.Session.Guest.Budget.Take(received);
-                if (drains)
-                {
-                    // Not the host's: other guests would wait for what this one may read beyond its budget.
-                    connection.DrainLeft -= received;
-                }
-                else
-                {
-                    _hostBudget.Take(received);
-                }
+                connection.DrainLeft -= drains ? received : 0;
             }
-<<<<<<< HEAD
-            AppendState state = connection.Stream.Append(buffer, carried + received, connection.SubBufferBytes, out int consumed);
-            connection.HasUnstored = state == AppendState.DiskFull;
-=======
             AppendState state = connection.Stream.Append(buffer, carried + received, connection.SubBufferBytes, out int consumed, out int charge);
-            connection.Session.Guest.Budget.Take(charge);
-            _hostBudget.Take(charge);
-            connection.Carry(new ReadOnlySpan<byte>(buffer + consumed, carried + received - consumed));
+            Charge(connection, received + charge);
             connection.HasUnstored = state is AppendState.DiskFull or AppendState.Behind;
->>>>>>> store
             ReportAnomalies(connection);
             if (state == AppendState.Malformed)
             {
@@ -318,6 +302,16 @@ internal sealed unsafe class BulkLoop : IDisposable
             {
                 return;
             }
+        }
+    }
+
+    private void Charge(BulkConnection connection, int bytes)
+    {
+        connection.Session.Guest.Budget.Take(bytes);
+        if (connection.DrainDeadline is null)
+        {
+            // A drain is not the host's: other guests would wait for what this one may read beyond its budget.
+            _hostBudget.Take(bytes);
         }
     }
 

@@ -48,11 +48,7 @@ public static class Errno
         ENODEV => "ENODEV (19), no such device",
         ENOTDIR => "ENOTDIR (20), not a directory",
         EINVAL => "EINVAL (22), invalid argument",
-<<<<<<< HEAD
         ENFILE => "ENFILE (23), too many open files in the whole system",
-=======
-        ENFILE => "ENFILE (23), too many open files on this machine",
->>>>>>> store
         EMFILE => "EMFILE (24), too many open files",
         ENOSPC => "ENOSPC (28), no space left",
         EPIPE => "EPIPE (32), the other side is gone",
