@@ -12,6 +12,12 @@ internal sealed class Timings
     public TimeSpan Probe { get; init; } = Wire.ProbeTimeout;
     public TimeSpan Drain { get; init; } = Wire.DrainTimeout;
 
+    /// <summary>
+    /// How long a stream that has shut down its side waits for the collector to close. A VMM that passes the half-close on makes it a round trip;
+    /// with one that does not, the collector learns of the end only when this side closes too, and each moment of it is trace that the ring must hold.
+    /// </summary>
+    public TimeSpan Close { get; init; } = TimeSpan.FromSeconds(0.5);
+
     /// <summary>How often files that change are looked at again.</summary>
     public TimeSpan Refresh { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -69,7 +69,7 @@ internal abstract class SessionStream : IDisposable
     /// <returns>True when the stream is through with this session, false when its connection broke.</returns>
     protected abstract bool Run(Fd socket, in Welcome welcome, SessionLink link);
 
-    /// <summary>Waits, at most as long as the collector drains, until the other side has closed what this side has shut down.</summary>
+    /// <summary>Waits a moment until the other side has closed what this side has shut down.</summary>
     protected void FinishConnection(Fd socket, SessionLink link)
     {
         // The other side may be gone already; then there is nothing to wait for.
@@ -77,7 +77,7 @@ internal abstract class SessionStream : IDisposable
         {
             return;
         }
-        long deadline = Environment.TickCount64 + (long)link.Timings.Drain.TotalMilliseconds;
+        long deadline = Environment.TickCount64 + (long)link.Timings.Close.TotalMilliseconds;
         while (!link.IsClosed && SocketWait.IsOpen(socket.Value))
         {
             long left = deadline - Environment.TickCount64;

@@ -60,6 +60,8 @@ public sealed class RestartTests(ITestOutputHelper output)
         await load;
         await lab.EndAsync(guest);
 
+        output.WriteLine(lab.Collector.Output);
+        output.WriteLine(await guest.AgentLogAsync());
         IReadOnlyList<Account> accounts = await Account.CheckAllAsync(guest, lab.Stored("web1"), output);
         Assert.All(accounts, account => Assert.Equal(0, account.RingLoss + account.TransportLoss));
     }

@@ -49,12 +49,16 @@ public sealed class Lab : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until the guest's newest boot has every vCPU's stream in the store.</summary>
+    /// <summary>
+    /// Waits until the guest's newest boot has every vCPU's stream and all metadata in the store. The large files (symbols, types) cross once per kernel, after the
+    /// streams have begun; on an emulated CPU that is seconds of work beside the load.
+    /// </summary>
     public Task WaitForStreamsAsync(AgentGuest guest) => AwaitAsync(
         guest,
-        () => Stored(guest.Name).Boots is [.., StoredBoot boot] && Enumerable.Range(0, guest.Cpus).All(cpu => boot.Segments(cpu).Count > 0),
+        () => Stored(guest.Name).Boots is [.., StoredBoot boot] && Enumerable.Range(0, guest.Cpus).All(cpu => boot.Segments(cpu).Count > 0)
+            && boot.MetadataNames.Contains("kallsyms") && boot.MetadataNames.Contains("btf"),
         TimeSpan.FromSeconds(90),
-        $"segments of all {guest.Cpus} vCPUs of {guest.Name}");
+        $"segments of all {guest.Cpus} vCPUs of {guest.Name}, and its metadata");
 
     /// <summary>Stops the agent in good order and waits until its boot is ended in the store.</summary>
     public async Task EndAsync(AgentGuest guest)
