@@ -155,7 +155,7 @@ internal sealed class BootStore : IDisposable
 
     public void ReportNoDescriptor() => _guest.ReportNoDescriptor();
 
-    /// <summary>Both ledgers' lines of one stream. What retention was about to remove when the collector died is removed now: its line counts already.</summary>
+    /// <summary>Both ledgers' lines of one stream.</summary>
     public LossTotals ReadLosses(string stream)
     {
         LossTotals totals = new();
@@ -163,15 +163,9 @@ internal sealed class BootStore : IDisposable
         {
             totals.Add(record);
         }
-        string folder = stream == KmsgStream.Name ? StorePaths.Kmsg(Folder) : Path.Combine(StorePaths.Trace(Folder), stream);
         foreach (LossRecord record in _guest.ReadRetention(Name, stream))
         {
             totals.Add(record);
-            if (record.File is string file && Path.GetFileName(file) == file)
-            {
-                File.Delete(SegmentSum.PathOf(Path.Combine(folder, file)));
-                File.Delete(Path.Combine(folder, file));
-            }
         }
         return totals;
     }

@@ -31,6 +31,7 @@ internal sealed class GuestStore : IDisposable
         Folder = StorePaths.Guest(store.Folder, name);
         Directory.CreateDirectory(StorePaths.Boots(Folder));
         _ledger = new LossLedger(StorePaths.Losses(Folder), store.Reserve);
+        FinishRemovals();
         foreach (string file in BootFolders.Where(boot => Directory.Exists(StorePaths.Pstore(boot))).SelectMany(boot => Directory.GetFiles(StorePaths.Pstore(boot))))
         {
             if (file.EndsWith(DurableFile.TemporarySuffix, StringComparison.Ordinal))
@@ -203,6 +204,27 @@ internal sealed class GuestStore : IDisposable
         }
         _ledger.Dispose();
     }
+
+    /// <summary>What retention was about to remove when the last collector died: its line counts already, so the file must not count too.</summary>
+    private void FinishRemovals()
+    {
+        foreach (LossRecord record in LossLedger.Read(StorePaths.Losses(Folder)))
+        {
+            if (record is not { Source: LossSources.Retention, Boot: string boot, File: string name } || !IsPlain(boot) || !IsPlain(name) || !IsPlain(record.Stream))
+            {
+                continue;
+            }
+            string folder = Path.Combine(StorePaths.Boots(Folder), boot);
+            string file = Path.Combine(record.Stream == KmsgStream.Name ? StorePaths.Kmsg(folder) : Path.Combine(StorePaths.Trace(folder), record.Stream), name);
+            // A guest whose clock repeats itself may have made another file of that name since.
+            if (!File.Exists(file) || File.GetLastWriteTimeUtc(file) <= record.Time.UtcDateTime)
+            {
+                StoredFile.Delete(file);
+            }
+        }
+    }
+
+    private static bool IsPlain(string part) => part is not ("" or "." or "..") && Path.GetFileName(part) == part;
 
     private BootStore Open(string folder, BootRecord record, bool isNew)
     {

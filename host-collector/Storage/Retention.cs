@@ -136,8 +136,7 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
                 Boot = file.Boot,
                 File = Path.GetFileName(file.FilePath),
             });
-            File.Delete(file.FilePath);
-            File.Delete(SegmentSum.PathOf(file.FilePath));
+            StoredFile.Delete(file.FilePath);
             _closed[guest.Name].Remove(file);
         }
         if (files.Count > 0)
