@@ -187,6 +187,7 @@ internal sealed unsafe class VcpuStream
 
     /// <summary>A bulk Hello, at a moment when nothing of this stream is on its way: declares what is missing, and begins a new generation if it is one.</summary>
     /// <returns>False when the guest's figures cannot be.</returns>
+    /// <exception cref="IOException">The generation cannot be put on record; nothing of it is declared.</exception>
     public bool Settle(in BulkHello hello)
     {
         lock (_gate)
@@ -196,6 +197,9 @@ internal sealed unsafe class VcpuStream
                 SettleAsHeard(force: true);
                 _boot.SetRing(Name, _account.Begin(hello.Generation, hello.SubBufferBytes));
             }
+            // The figures that a generation begins with include the lines before it, and must not include its own: killed between the two, the collector finds the
+            // lines of the older ring and begins this one again, or finds this one without lines and declares them at the next Hello.
+            _boot.Save();
             bool heard = _account.Hear(hello.Generation, hello.ReadEvents, hello.LostEvents);
             bool surplus = heard && _account.IsSurplus;
             SettleAsHeard(force: true);
