@@ -8,11 +8,7 @@ internal sealed class KmsgConnection(GuestSession session)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>Lines of the ledger for gaps: a guest that makes a gap of every second record may not fill the disk with them.</summary>
-    private const int GapLinesPerSecond = 16;
-
     private readonly KmsgStream _stream = session.Boot.Kmsg();
-    private readonly TokenBucket _gapBudget = new(GapLinesPerSecond, TimeProvider.System);
 
     public async Task RunAsync(PeerConnection peer, Welcome welcome)
     {
@@ -33,7 +29,7 @@ internal sealed class KmsgConnection(GuestSession session)
                 }
                 await Task.Delay(Pause).ConfigureAwait(false);
             }
-            while (!session.Guest.KmsgBudget.HasRoom || !_gapBudget.HasRoom)
+            while (!session.Guest.KmsgBudget.HasRoom)
             {
                 await Task.Delay(Pause).ConfigureAwait(false);
             }
@@ -97,8 +93,7 @@ internal sealed class KmsgConnection(GuestSession session)
 
     private bool Store(ReadOnlySpan<byte> records, ref bool stored, out Outcome outcome)
     {
-        AppendState state = _stream.Append(records, out int gaps);
-        _gapBudget.Take((long)(gaps * session.Boot.LossLineInterval.TotalSeconds));
+        AppendState state = _stream.Append(records);
         outcome = state switch
         {
             AppendState.Malformed => Report(Violation.BadKmsgRecord),

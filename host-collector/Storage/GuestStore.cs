@@ -1,4 +1,5 @@
 using VsockPair.Protocol;
+using VsockPair.Sessions;
 
 namespace VsockPair.Storage;
 
@@ -10,6 +11,9 @@ internal sealed class GuestStore : IDisposable
 
     /// <summary>Files of one guest that may wait to be closed: each holds a descriptor, and all guests share the thread that hashes them.</summary>
     private const int MaxClosing = 8;
+
+    /// <summary>Lines that all streams of a guest together may put into ledgers, with some seconds in hand.</summary>
+    private const int LedgerLinesPerSecond = 16;
 
     private readonly Lock _gate = new();
     private readonly CollectorStore _store;
@@ -27,6 +31,7 @@ internal sealed class GuestStore : IDisposable
     public GuestStore(CollectorStore store, string name)
     {
         _store = store;
+        LedgerLines = new TokenBucket(LedgerLinesPerSecond, store.Time);
         Name = name;
         Folder = StorePaths.Guest(store.Folder, name);
         Directory.CreateDirectory(StorePaths.Boots(Folder));
@@ -49,6 +54,8 @@ internal sealed class GuestStore : IDisposable
     public string Folder { get; }
 
     public LossLedger Ledger => _ledger;
+
+    public TokenBucket LedgerLines { get; }
 
     /// <summary>Held while files are removed, and while a stream counts its files and the ledger's lines: each file is in exactly one of the two.</summary>
     public Lock FilesGate { get; } = new();

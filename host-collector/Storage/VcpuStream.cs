@@ -42,6 +42,8 @@ internal sealed unsafe class VcpuStream
     private SegmentWriter? _segment;
     private long _lastRingLine = long.MinValue / 2;
     private long _mayCreateFrom;
+    private readonly PendingLoss _transport;
+    private readonly PendingLoss _ring;
 
     /// <summary>Recovers what a dead collector left open, which reads those files once.</summary>
     public VcpuStream(BootStore boot, int vcpu, StoreLimits limits)
@@ -50,6 +52,8 @@ internal sealed unsafe class VcpuStream
         _limits = limits;
         Vcpu = vcpu;
         Name = StorePaths.StreamName(vcpu);
+        _transport = new PendingLoss(LossSources.Transport, Name);
+        _ring = new PendingLoss(LossSources.Ring, Name);
         _folder = StorePaths.Vcpu(boot.Folder, vcpu);
         Directory.CreateDirectory(_folder);
         LossTotals lost = boot.ReadLosses(Name);
@@ -194,7 +198,7 @@ internal sealed unsafe class VcpuStream
         {
             if (_account.Ring?.Generation != hello.Generation)
             {
-                SettleAsHeard(force: true);
+                SettleAsHeard(atOnce: true);
                 _boot.SetRing(Name, _account.Begin(hello.Generation, hello.SubBufferBytes));
             }
             // The figures that a generation begins with include the lines before it, and must not include its own: killed between the two, the collector finds the
@@ -202,7 +206,7 @@ internal sealed unsafe class VcpuStream
             _boot.Save();
             bool heard = _account.Hear(hello.Generation, hello.ReadEvents, hello.LostEvents);
             bool surplus = heard && _account.IsSurplus;
-            SettleAsHeard(force: true);
+            SettleAsHeard(atOnce: true);
             return heard && !surplus;
         }
     }
@@ -213,7 +217,7 @@ internal sealed unsafe class VcpuStream
         lock (_gate)
         {
             bool heard = _account.Hear(counters.Generation, counters.ReadEvents, counters.LostEvents);
-            DeclareRing(force: false);
+            DeclareRing(atOnce: false);
             return heard;
         }
     }
@@ -223,7 +227,21 @@ internal sealed unsafe class VcpuStream
     {
         lock (_gate)
         {
-            SettleAsHeard(force: true);
+            SettleAsHeard(atOnce: true);
+        }
+    }
+
+    /// <summary>Writes what was declared while the guest had no lines left.</summary>
+    /// <param name="stopping">Whether there is no later.</param>
+    public void WriteDeclared(bool stopping)
+    {
+        lock (_gate)
+        {
+            _transport.TryWrite(_boot, stopping);
+            if (stopping || MayWriteRing)
+            {
+                WriteRing(stopping);
+            }
         }
     }
 
@@ -323,28 +341,29 @@ internal sealed unsafe class VcpuStream
         return events;
     }
 
-    private void SettleAsHeard(bool force)
+    private bool MayWriteRing => Environment.TickCount64 - _lastRingLine >= _boot.LossLineInterval.TotalMilliseconds;
+
+    private void SettleAsHeard(bool atOnce)
     {
-        ulong lost = _account.SettleTransport();
-        if (lost > 0)
-        {
-            _boot.Declare(LossSources.Transport, Name, (long)lost);
-        }
-        DeclareRing(force);
+        _transport.Add(_account.SettleTransport());
+        _transport.TryWrite(_boot, stopping: false);
+        DeclareRing(atOnce);
     }
 
-    private void DeclareRing(bool force)
+    private void DeclareRing(bool atOnce)
     {
-        long now = Environment.TickCount64;
-        if (!force && now - _lastRingLine < _boot.LossLineInterval.TotalMilliseconds)
+        _ring.Add(_account.SettleRing());
+        if (atOnce || MayWriteRing)
         {
-            return;
+            WriteRing(stopping: false);
         }
-        ulong lost = _account.SettleRing();
-        if (lost > 0)
+    }
+
+    private void WriteRing(bool stopping)
+    {
+        if (_ring.TryWrite(_boot, stopping))
         {
-            _lastRingLine = now;
-            _boot.Declare(LossSources.Ring, Name, (long)lost);
+            _lastRingLine = Environment.TickCount64;
         }
     }
 
