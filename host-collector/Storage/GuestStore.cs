@@ -44,7 +44,13 @@ internal sealed class GuestStore : IDisposable
                 File.Delete(file);
                 continue;
             }
-            _pstore.Add(file[^IncomingFile.ShortHashChars..]);
+            string record = Path.GetFileName(file);
+            if (record.Length <= IncomingFile.ShortHashChars)
+            {
+                // Nothing that a collector has made.
+                continue;
+            }
+            _pstore.Add(record[^IncomingFile.ShortHashChars..]);
             _pstoreBytes += new FileInfo(file).Length;
         }
     }

@@ -42,6 +42,7 @@ internal sealed unsafe class VcpuStream
     private SegmentWriter? _segment;
     private long _lastRingLine = long.MinValue / 2;
     private long _mayCreateFrom;
+    private ulong _nextName;
     private readonly PendingLoss _transport;
     private readonly PendingLoss _ring;
 
@@ -58,7 +59,7 @@ internal sealed unsafe class VcpuStream
         Directory.CreateDirectory(_folder);
         LossTotals lost = boot.ReadLosses(Name);
         ulong events = SegmentRecovery.Recover(_folder, boot.Worker);
-        _account = new StreamAccount(boot.Record.Rings.GetValueOrDefault(Name), events + lost.RetentionEvents, lost.TransportEvents, lost.RingEvents);
+        _account = new StreamAccount(boot.Record.Rings.GetValueOrDefault(Name), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
     }
 
     public int Vcpu { get; }
@@ -278,7 +279,7 @@ internal sealed unsafe class VcpuStream
         {
             return AppendState.Behind;
         }
-        int error = SegmentWriter.Create(_folder, firstTimeStamp, subBufferBytes, out _segment);
+        int error = SegmentWriter.Create(_folder, firstTimeStamp, ref _nextName, subBufferBytes, out _segment);
         if (error is -Errno.EMFILE or -Errno.ENFILE)
         {
             _boot.ReportNoDescriptor();
