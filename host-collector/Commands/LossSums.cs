@@ -24,9 +24,9 @@ internal sealed record LossSum
     public void Add(LossRecord loss)
     {
         Lines++;
-        Records += loss.Records ?? 0;
-        Events += loss.Events ?? 0;
-        Bytes += loss.Bytes ?? 0;
+        Records = Saturating.Add(Records, Math.Max(0, loss.Records ?? 0));
+        Events = Saturating.Add(Events, Math.Max(0, loss.Events ?? 0));
+        Bytes = Saturating.Add(Bytes, Math.Max(0, loss.Bytes ?? 0));
         LowerBound |= loss.Stream == KmsgStream ? loss.Records is null : loss.Events is null;
     }
 

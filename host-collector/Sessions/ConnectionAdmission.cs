@@ -176,8 +176,6 @@ internal sealed class ConnectionAdmission(
             {
                 session.Guest.Report(Violation.CountersDoNotAddUp, stream.Name);
             }
-            // The generation must be on record before any of its records is.
-            session.Boot.Save();
             BulkLoop loop = loops.Choose();
             BulkConnection admitted = new(connection, session, stream, bulk.SubBufferBytes, loop);
             if (!session.TryAdopt(admitted))

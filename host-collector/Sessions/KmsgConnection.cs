@@ -17,11 +17,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
     /// <summary>Twice what an agent may leave unacknowledged (PROTOCOL.md §7).</summary>
     private const long MaxDrainBytes = 512 << 10;
 
-    /// <summary>Lines of the ledger for gaps: a guest that makes a gap of every second record may not fill the disk with them.</summary>
-    private const int GapLinesPerSecond = 16;
-
     private readonly KmsgStream _stream = session.Boot.Kmsg();
-    private readonly TokenBucket _gapBudget = new(GapLinesPerSecond, TimeProvider.System);
     private readonly CancellationTokenSource _drain = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _drainedBytes;
@@ -83,7 +79,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
         }
     }
 
-    private bool MayReceive => _drain.IsCancellationRequested || (session.Guest.KmsgBudget.HasRoom && _gapBudget.HasRoom);
+    private bool MayReceive => _drain.IsCancellationRequested || session.Guest.KmsgBudget.HasRoom;
 
     private async Task<bool> ReceiveLastAsync()
     {
@@ -157,8 +153,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
 
     private bool Store(ReadOnlySpan<byte> records, ref bool stored, out Outcome outcome)
     {
-        AppendState state = _stream.Append(records, out int gaps);
-        _gapBudget.Take((long)(gaps * session.Boot.LossLineInterval.TotalSeconds));
+        AppendState state = _stream.Append(records);
         outcome = state switch
         {
             AppendState.Malformed => Report(Violation.BadKmsgRecord),

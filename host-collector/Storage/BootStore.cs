@@ -134,10 +134,19 @@ internal sealed class BootStore : IDisposable
         }
     }
 
-    public void Declare(LossRecord record) => _ledger.Append(record);
-
-    public void Declare(string source, string stream, long events) =>
-        Declare(new LossRecord { Time = Now, Source = source, Stream = stream, Events = events });
+    /// <summary>Writes a line, unless the guest has had its lines for now or others wait for room on the disk: then the caller keeps it and adds to it what comes.</summary>
+    /// <param name="must">It cannot wait.</param>
+    public bool TryDeclare(LossRecord record, bool must)
+    {
+        if (!must && (!_guest.LedgerLines.HasRoom || !_ledger.TryWriteWaiting()))
+        {
+            return false;
+        }
+        // A ledger that has grown long costs more: 16 lines a second for ever would fill a disk too.
+        _guest.LedgerLines.Take((long)LossLineInterval.TotalSeconds);
+        _ledger.Append(record);
+        return true;
+    }
 
     /// <param name="bytes">What the file takes on the disk; retention sees it as held until it is closed, and then as a closed file.</param>
     public void CloseLater(string path, long bytes, bool isKmsg, Action close)
@@ -155,7 +164,7 @@ internal sealed class BootStore : IDisposable
 
     public void ReportNoDescriptor() => _guest.ReportNoDescriptor();
 
-    /// <summary>Both ledgers' lines of one stream. What retention was about to remove when the collector died is removed now: its line counts already.</summary>
+    /// <summary>Both ledgers' lines of one stream.</summary>
     public LossTotals ReadLosses(string stream)
     {
         LossTotals totals = new();
@@ -163,15 +172,9 @@ internal sealed class BootStore : IDisposable
         {
             totals.Add(record);
         }
-        string folder = stream == KmsgStream.Name ? StorePaths.Kmsg(Folder) : Path.Combine(StorePaths.Trace(Folder), stream);
         foreach (LossRecord record in _guest.ReadRetention(Name, stream))
         {
             totals.Add(record);
-            if (record.File is string file && Path.GetFileName(file) == file)
-            {
-                File.Delete(SegmentSum.PathOf(Path.Combine(folder, file)));
-                File.Delete(Path.Combine(folder, file));
-            }
         }
         return totals;
     }
@@ -205,9 +208,11 @@ internal sealed class BootStore : IDisposable
         foreach (VcpuStream stream in _streams.Values)
         {
             stream.RotateOlderThan(_limits.SegmentAge);
+            stream.WriteDeclared(stopping: false);
             stream.Rate.Sample();
         }
         KmsgIfOpen?.RotateOlderThan(_limits.SegmentAge);
+        KmsgIfOpen?.WriteDeclared(must: false);
         if (++_openSeconds % 5 == 0)
         {
             KmsgIfOpen?.SyncLater();
@@ -222,6 +227,7 @@ internal sealed class BootStore : IDisposable
         foreach (VcpuStream stream in _streams.Values)
         {
             stream.RotateOlderThan(TimeSpan.Zero);
+            stream.WriteDeclared(stopping: true);
         }
         KmsgIfOpen?.RotateOlderThan(TimeSpan.Zero);
     }

@@ -1,4 +1,5 @@
 using VsockPair.Protocol;
+using VsockPair.Sessions;
 
 namespace VsockPair.Storage;
 
@@ -10,6 +11,9 @@ internal sealed class GuestStore : IDisposable
 
     /// <summary>Files of one guest that may wait to be closed: each holds a descriptor, and all guests share the thread that hashes them.</summary>
     private const int MaxClosing = 8;
+
+    /// <summary>Lines that all streams of a guest together may put into ledgers, with some seconds in hand.</summary>
+    private const int LedgerLinesPerSecond = 16;
 
     private readonly Lock _gate = new();
     private readonly CollectorStore _store;
@@ -27,10 +31,12 @@ internal sealed class GuestStore : IDisposable
     public GuestStore(CollectorStore store, string name)
     {
         _store = store;
+        LedgerLines = new TokenBucket(LedgerLinesPerSecond, store.Time);
         Name = name;
         Folder = StorePaths.Guest(store.Folder, name);
         Directory.CreateDirectory(StorePaths.Boots(Folder));
         _ledger = new LossLedger(StorePaths.Losses(Folder), store.Reserve);
+        FinishRemovals();
         foreach (string file in BootFolders.Where(boot => Directory.Exists(StorePaths.Pstore(boot))).SelectMany(boot => Directory.GetFiles(StorePaths.Pstore(boot))))
         {
             if (file.EndsWith(DurableFile.TemporarySuffix, StringComparison.Ordinal))
@@ -38,7 +44,13 @@ internal sealed class GuestStore : IDisposable
                 File.Delete(file);
                 continue;
             }
-            _pstore.Add(file[^IncomingFile.ShortHashChars..]);
+            string record = Path.GetFileName(file);
+            if (record.Length <= IncomingFile.ShortHashChars)
+            {
+                // Nothing that a collector has made.
+                continue;
+            }
+            _pstore.Add(record[^IncomingFile.ShortHashChars..]);
             _pstoreBytes += new FileInfo(file).Length;
         }
     }
@@ -48,6 +60,8 @@ internal sealed class GuestStore : IDisposable
     public string Folder { get; }
 
     public LossLedger Ledger => _ledger;
+
+    public TokenBucket LedgerLines { get; }
 
     /// <summary>Held while files are removed, and while a stream counts its files and the ledger's lines: each file is in exactly one of the two.</summary>
     public Lock FilesGate { get; } = new();
@@ -203,6 +217,27 @@ internal sealed class GuestStore : IDisposable
         }
         _ledger.Dispose();
     }
+
+    /// <summary>What retention was about to remove when the last collector died: its line counts already, so the file must not count too.</summary>
+    private void FinishRemovals()
+    {
+        foreach (LossRecord record in LossLedger.Read(StorePaths.Losses(Folder)))
+        {
+            if (record is not { Source: LossSources.Retention, Boot: string boot, File: string name } || !IsPlain(boot) || !IsPlain(name) || !IsPlain(record.Stream))
+            {
+                continue;
+            }
+            string folder = Path.Combine(StorePaths.Boots(Folder), boot);
+            string file = Path.Combine(record.Stream == KmsgStream.Name ? StorePaths.Kmsg(folder) : Path.Combine(StorePaths.Trace(folder), record.Stream), name);
+            // A guest whose clock repeats itself may have made another file of that name since.
+            if (!File.Exists(file) || File.GetLastWriteTimeUtc(file) <= record.Time.UtcDateTime)
+            {
+                StoredFile.Delete(file);
+            }
+        }
+    }
+
+    private static bool IsPlain(string part) => part is not ("" or "." or "..") && Path.GetFileName(part) == part;
 
     private BootStore Open(string folder, BootRecord record, bool isNew)
     {

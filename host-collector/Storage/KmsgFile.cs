@@ -9,6 +9,7 @@ internal sealed unsafe class KmsgFile : IDisposable
     private const uint Mode = 0x1A0; // 0640
 
     private readonly Fd _fd;
+    private bool _closed;
 
     private KmsgFile(Fd fd, string path, ulong first)
     {
@@ -67,8 +68,14 @@ internal sealed unsafe class KmsgFile : IDisposable
 
     public void MarkSynced() => Unsynced = false;
 
-    /// <summary>For the storage thread.</summary>
-    public void Sync() => LinuxException.Check(Sys.Fsync(_fd.Value), "fsync", FilePath);
+    /// <summary>For the storage thread. One that is tried again may come after <see cref="Close"/>, when the number is another file's.</summary>
+    public void Sync()
+    {
+        if (!_closed)
+        {
+            LinuxException.Check(Sys.Fsync(_fd.Value), "fsync", FilePath);
+        }
+    }
 
     /// <summary>For the storage thread, once the stream has let go of the file.</summary>
     public void Close()
@@ -78,5 +85,9 @@ internal sealed unsafe class KmsgFile : IDisposable
         Dispose();
     }
 
-    public void Dispose() => _fd.Dispose();
+    public void Dispose()
+    {
+        _closed = true;
+        _fd.Dispose();
+    }
 }

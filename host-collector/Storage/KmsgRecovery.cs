@@ -6,14 +6,15 @@ namespace VsockPair.Storage;
 internal static unsafe class KmsgRecovery
 {
     /// <param name="gap">Called for each gap inside the files that were open: first and last sequence missing.</param>
+    /// <param name="beforeClosing">Called before a file is closed: from then on nobody looks for its gaps.</param>
     /// <returns>The first sequence that no file holds.</returns>
-    public static ulong Recover(string folder, StorageWorker worker, Action<ulong, ulong> gap)
+    public static ulong Recover(string folder, StorageWorker worker, Action<ulong, ulong> gap, Action beforeClosing)
     {
         ulong next = 0;
         foreach (string file in Directory.GetFiles(folder, "*" + StorePaths.KmsgSuffix).Order(StringComparer.Ordinal))
         {
             SegmentSummary? sum = SegmentSum.TryRead(file);
-            next = sum is not null ? sum.Last + 1 : RecoverOpen(file, next, worker, gap);
+            next = sum is not null ? sum.Last + 1 : RecoverOpen(file, next, worker, gap, beforeClosing);
         }
         return next;
     }
@@ -21,7 +22,7 @@ internal static unsafe class KmsgRecovery
     public static bool HasOpen(string folder) =>
         Directory.EnumerateFiles(folder, "*" + StorePaths.KmsgSuffix).Any(file => !File.Exists(SegmentSum.PathOf(file)));
 
-    private static ulong RecoverOpen(string file, ulong next, StorageWorker worker, Action<ulong, ulong> gap)
+    private static ulong RecoverOpen(string file, ulong next, StorageWorker worker, Action<ulong, ulong> gap, Action beforeClosing)
     {
         // At most KmsgQuota / 4: a file is never longer (StoreLimits).
         ReadOnlySpan<byte> bytes = File.ReadAllBytes(file);
@@ -49,6 +50,7 @@ internal static unsafe class KmsgRecovery
             return next;
         }
         ulong last = next - 1;
+        beforeClosing();
         worker.Post(file, () => Close(file, records, first, last));
         return next;
     }

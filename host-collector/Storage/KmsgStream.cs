@@ -14,6 +14,7 @@ internal sealed class KmsgStream
     private readonly StoreLimits _limits;
     private KmsgFile? _file;
     private ulong _next;
+    private LossRecord? _missing;
 
     public KmsgStream(BootStore boot, StoreLimits limits)
     {
@@ -28,7 +29,7 @@ internal sealed class KmsgStream
             {
                 Declare(first, last);
             }
-        });
+        }, () => WriteDeclared(must: true));
         _next = Math.Max(stored, declared);
     }
 
@@ -56,8 +57,7 @@ internal sealed class KmsgStream
     }
 
     /// <summary>Stores whole records. After <see cref="AppendState.Malformed"/> those before the bad one are stored; after <see cref="AppendState.DiskFull"/> none is, and the same batch may be given again.</summary>
-    /// <param name="gaps">Gaps found, all of them declared.</param>
-    public AppendState Append(ReadOnlySpan<byte> batch, out int gaps)
+    public AppendState Append(ReadOnlySpan<byte> batch)
     {
         lock (_gate)
         {
@@ -77,7 +77,6 @@ internal sealed class KmsgStream
                 good += length;
                 count++;
             }
-            gaps = missing?.Count ?? 0;
             if (count > 0 && !TryStore(batch[..good], count, first, next - 1))
             {
                 return AppendState.DiskFull;
@@ -98,6 +97,18 @@ internal sealed class KmsgStream
             if (_file is not null && Environment.TickCount64 - _file.Opened >= age.TotalMilliseconds)
             {
                 CloseFile();
+            }
+        }
+    }
+
+    /// <summary>Writes the gaps that were found while the guest had no lines left, as one line.</summary>
+    public void WriteDeclared(bool must)
+    {
+        lock (_gate)
+        {
+            if (_missing is LossRecord missing && _boot.TryDeclare(missing, must))
+            {
+                _missing = null;
             }
         }
     }
@@ -126,6 +137,8 @@ internal sealed class KmsgStream
 
     private void CloseFile()
     {
+        // Only in a file that was left open does recovery look for gaps.
+        WriteDeclared(must: true);
         KmsgFile closing = _file!;
         _file = null;
         if (closing.Records == 0)
@@ -137,13 +150,19 @@ internal sealed class KmsgStream
         _boot.CloseLater(closing.FilePath, closing.Bytes, isKmsg: true, closing.Close);
     }
 
-    private void Declare(ulong first, ulong last) => _boot.Declare(new LossRecord
+    /// <summary>Gaps that have to wait for their line are added up: its first and last then also span records that are stored, and its count says how many are not.</summary>
+    private void Declare(ulong first, ulong last)
     {
-        Time = _boot.Now,
-        Source = LossSources.Kmsg,
-        Stream = Name,
-        First = first,
-        Last = last,
-        Records = (long)Math.Min(last - first + 1, long.MaxValue),
-    });
+        ulong records = Math.Min(last - first, long.MaxValue - 1) + 1;
+        _missing = new LossRecord
+        {
+            Time = _boot.Now,
+            Source = LossSources.Kmsg,
+            Stream = Name,
+            First = _missing?.First ?? first,
+            Last = last,
+            Records = (long)Math.Min((ulong)(_missing?.Records ?? 0) + records, long.MaxValue),
+        };
+        WriteDeclared(must: false);
+    }
 }

@@ -34,26 +34,28 @@ internal sealed class LossLedger : IDisposable
     /// <summary>Writes a line. One that the disk does not take, even with the reserve, waits in memory and goes first the next time.</summary>
     public void Append(LossRecord record)
     {
-        byte[] json = JsonSerializer.SerializeToUtf8Bytes(record, StoreJson.Default.LossRecord);
+        byte[] line = LineOf(record);
         lock (_gate)
         {
-            _waiting.Enqueue([.. json, (byte)'\n']);
+            _waiting.Enqueue(line);
             TryWriteWaiting();
         }
     }
 
-    /// <summary>Writes a line and waits until it survives power loss.</summary>
-    /// <exception cref="IOException">It could not be written.</exception>
-    public void AppendSynced(LossRecord record)
+    /// <summary>Writes lines and waits until they survive power loss.</summary>
+    /// <exception cref="IOException">They could not be written, and none is there.</exception>
+    public void AppendSynced(IReadOnlyList<LossRecord> records)
     {
+        byte[] lines = [.. records.SelectMany(LineOf)];
         lock (_gate)
         {
-            Append(record);
-            if (_waiting.Count > 0)
+            if (!TryWriteWaiting())
             {
                 throw new IOException($"{_path} cannot be written");
             }
-            RandomAccess.FlushToDisk(_file!);
+            SafeFileHandle file = _file ?? Open();
+            Write(file, lines);
+            RandomAccess.FlushToDisk(file);
         }
     }
 
@@ -67,8 +69,7 @@ internal sealed class LossLedger : IDisposable
                 while (_waiting.TryPeek(out byte[]? line))
                 {
                     SafeFileHandle file = _file ?? Open();
-                    _reserve.WriteWithReserve(line.Length, () => RandomAccess.Write(file, line, _bytes));
-                    _bytes += line.Length;
+                    Write(file, line);
                     _waiting.Dequeue();
                 }
                 return true;
@@ -113,6 +114,23 @@ internal sealed class LossLedger : IDisposable
         {
             _file?.Dispose();
             _file = null;
+        }
+    }
+
+    private static byte[] LineOf(LossRecord record) => [.. JsonSerializer.SerializeToUtf8Bytes(record, StoreJson.Default.LossRecord), (byte)'\n'];
+
+    private void Write(SafeFileHandle file, byte[] lines)
+    {
+        try
+        {
+            _reserve.WriteWithReserve(lines.Length, () => RandomAccess.Write(file, lines, _bytes));
+            _bytes += lines.Length;
+        }
+        catch (IOException)
+        {
+            // A part that was written would stay behind a shorter line that is written there next.
+            RandomAccess.SetLength(file, _bytes);
+            throw;
         }
     }
 

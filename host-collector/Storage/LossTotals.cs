@@ -27,17 +27,17 @@ internal sealed class LossTotals
         switch (record.Source)
         {
             case LossSources.Ring:
-                RingEvents += events;
+                RingEvents = Saturating.Add(RingEvents, events);
                 break;
             case LossSources.Transport:
-                TransportEvents += events;
+                TransportEvents = Saturating.Add(TransportEvents, events);
                 break;
             case LossSources.Retention:
-                RetentionEvents += events;
-                KmsgNext = Math.Max(KmsgNext, (record.Last ?? 0) + 1);
+                RetentionEvents = Saturating.Add(RetentionEvents, events);
+                KmsgNext = Math.Max(KmsgNext, Saturating.Add(record.Last ?? 0, 1));
                 break;
             case LossSources.Kmsg:
-                KmsgNext = Math.Max(KmsgNext, (record.Last ?? 0) + 1);
+                KmsgNext = Math.Max(KmsgNext, Saturating.Add(record.Last ?? 0, 1));
                 break;
         }
     }

@@ -12,6 +12,9 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     /// <summary>Below this the disk counts as full, however little KeepFree asks for: ledgers, kernel logs and records need some room.</summary>
     private const long LeastFree = 8 << 20;
 
+    /// <summary>Files whose lines share one fsync. A stream that opens waits for it.</summary>
+    private const int FilesPerBatch = 256;
+
     private readonly Dictionary<string, List<StoredFile>> _closed = new(StringComparer.Ordinal);
 
     public void Run()
@@ -63,19 +66,24 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         Dictionary<GuestStore, long> held = store.Guests.ToDictionary(g => g, Held);
         long keepFree = Math.Max((long)(total * options.KeepFree), LeastFree);
         long over = Math.Max(held.Values.Sum() - (long)(total * options.TotalShare), keepFree - free);
+        Dictionary<GuestStore, Queue<StoredFile>> trace = held.Keys.ToDictionary(g => g, g => new Queue<StoredFile>(_closed[g.Name].Where(f => !f.IsKmsg)));
+        Dictionary<GuestStore, List<StoredFile>> remove = held.Keys.ToDictionary(g => g, _ => new List<StoredFile>());
         while (over > 0 && held.Count > 0)
         {
             GuestStore largest = held.MaxBy(h => h.Value).Key;
-            StoredFile? oldest = _closed[largest.Name].FirstOrDefault(f => !f.IsKmsg);
-            if (oldest is null)
+            if (!trace[largest].TryDequeue(out StoredFile? oldest))
             {
                 CloseOldestOpen(largest, kmsg: false);
                 held.Remove(largest);
                 continue;
             }
-            Remove(largest, [oldest], "TotalShare or KeepFree");
+            remove[largest].Add(oldest);
             held[largest] -= oldest.Bytes;
             over -= oldest.Bytes;
+        }
+        foreach ((GuestStore guest, List<StoredFile> files) in remove)
+        {
+            Remove(guest, files, "TotalShare or KeepFree");
         }
         DiskSpace.Read(store.Folder, out _, out free);
         SetFull(free < keepFree || !store.Reserve.TryFill());
@@ -119,30 +127,37 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
 
     private void Remove(GuestStore guest, List<StoredFile> files, string why)
     {
-        foreach (StoredFile file in files)
+        foreach (StoredFile[] batch in files.Chunk(FilesPerBatch))
         {
             using Lock.Scope scope = guest.FilesGate.EnterScope();
-            SegmentSummary? sum = SegmentSum.TryRead(file.FilePath);
-            guest.Ledger.AppendSynced(new LossRecord
+            guest.Ledger.AppendSynced([.. batch.Select(LineOf)]);
+            foreach (StoredFile file in batch)
             {
-                Time = store.Now,
-                Source = LossSources.Retention,
-                Stream = file.Stream,
-                First = sum?.First,
-                Last = sum?.Last,
-                Records = sum?.Slots,
-                Events = file.IsKmsg ? null : sum?.Events,
-                Bytes = file.Bytes,
-                Boot = file.Boot,
-                File = Path.GetFileName(file.FilePath),
-            });
-            File.Delete(file.FilePath);
-            File.Delete(SegmentSum.PathOf(file.FilePath));
-            _closed[guest.Name].Remove(file);
+                StoredFile.Delete(file.FilePath);
+            }
         }
         if (files.Count > 0)
         {
+            _closed[guest.Name] = [.. _closed[guest.Name].Except(files)];
             log.RetentionRemoved(guest.Name, files.Count, files.Sum(f => f.Bytes), why);
         }
+    }
+
+    private LossRecord LineOf(StoredFile file)
+    {
+        SegmentSummary? sum = SegmentSum.TryRead(file.FilePath);
+        return new LossRecord
+        {
+            Time = store.Now,
+            Source = LossSources.Retention,
+            Stream = file.Stream,
+            First = sum?.First,
+            Last = sum?.Last,
+            Records = sum?.Slots,
+            Events = file.IsKmsg ? null : sum?.Events,
+            Bytes = file.Bytes,
+            Boot = file.Boot,
+            File = Path.GetFileName(file.FilePath),
+        };
     }
 }

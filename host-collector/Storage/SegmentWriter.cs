@@ -41,16 +41,18 @@ internal sealed unsafe class SegmentWriter : IDisposable
     /// <summary>Milliseconds of <see cref="Environment.TickCount64"/>.</summary>
     public long Opened { get; }
 
+    /// <param name="nextName">The stream's names rise, whatever its guest stamps: looking for a free one is never long.</param>
     /// <returns>0, or a negative error number.</returns>
-    public static int Create(string folder, ulong firstTimeStamp, int subBufferBytes, out SegmentWriter? segment)
+    public static int Create(string folder, ulong firstTimeStamp, ref ulong nextName, int subBufferBytes, out SegmentWriter? segment)
     {
         segment = null;
-        for (ulong name = firstTimeStamp; ; name++)
+        for (ulong name = Math.Max(firstTimeStamp, nextName); ; name++)
         {
             string path = Path.Combine(folder, StorePaths.SegmentName(name, subBufferBytes));
             int fd = Sys.Open(path, O_RDWR | O_CREAT | O_EXCL, Mode);
             if (fd >= 0)
             {
+                nextName = name + 1;
                 segment = new SegmentWriter(new Fd(fd), path, subBufferBytes, firstTimeStamp);
                 return 0;
             }

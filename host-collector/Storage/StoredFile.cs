@@ -25,8 +25,19 @@ internal sealed record StoredFile(string FilePath, string Boot, string Stream, l
                 }
             }
         }
-        files.Sort((a, b) => a.Written.CompareTo(b.Written));
-        return files;
+        // Files of one tick of the kernel's clock have equal times; their names sort.
+        return [.. files.OrderBy(f => f.Written).ThenBy(f => f.FilePath, StringComparer.Ordinal)];
+    }
+
+    /// <summary>The file first: a sidecar alone is cleared away at the next start, a file alone would count as left open.</summary>
+    public static void Delete(string file)
+    {
+        string folder = Path.GetDirectoryName(file)!;
+        if (Directory.Exists(folder))
+        {
+            File.Delete(file);
+            File.Delete(SegmentSum.PathOf(file));
+        }
     }
 
     private static void AddClosed(string folder, string boot, List<StoredFile> files)

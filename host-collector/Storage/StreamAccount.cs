@@ -43,7 +43,7 @@ public sealed class StreamAccount
             Generation = generation,
             SubBufferBytes = subBufferBytes,
             // Whatever of the older generation was not heard of before it ended cannot be known; all that is known is declared.
-            ReadEventsBefore = Stored + TransportLost,
+            ReadEventsBefore = Saturating.Add(Stored, TransportLost),
             LostEventsBefore = RingLost,
         };
     }
@@ -66,21 +66,21 @@ public sealed class StreamAccount
     /// <returns>Events for a new line of the ledger, 0 for none.</returns>
     public ulong SettleTransport()
     {
-        ulong read = (_ring?.ReadEventsBefore ?? 0) + _heardRead;
-        ulong accounted = Stored + TransportLost;
+        ulong read = Saturating.Add(_ring?.ReadEventsBefore ?? 0, _heardRead);
+        ulong accounted = Saturating.Add(Stored, TransportLost);
         ulong missing = read > accounted ? read - accounted : 0;
         TransportLost += missing;
         return missing;
     }
 
     /// <summary>More is stored than the ring says was read, at a moment when both must be the same: the guest's figures or records are not true.</summary>
-    public bool IsSurplus => _ring is not null && Stored + TransportLost > _ring.ReadEventsBefore + _heardRead;
+    public bool IsSurplus => _ring is not null && Saturating.Add(Stored, TransportLost) > Saturating.Add(_ring.ReadEventsBefore, _heardRead);
 
     /// <summary>Declares what the ring overwrote.</summary>
     /// <returns>Events for a new line of the ledger, 0 for none.</returns>
     public ulong SettleRing()
     {
-        ulong lost = (_ring?.LostEventsBefore ?? 0) + _heardLost;
+        ulong lost = Saturating.Add(_ring?.LostEventsBefore ?? 0, _heardLost);
         ulong missing = lost > RingLost ? lost - RingLost : 0;
         RingLost += missing;
         return missing;

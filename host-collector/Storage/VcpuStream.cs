@@ -42,6 +42,9 @@ internal sealed unsafe class VcpuStream
     private SegmentWriter? _segment;
     private long _lastRingLine = long.MinValue / 2;
     private long _mayCreateFrom;
+    private ulong _nextName;
+    private readonly PendingLoss _transport;
+    private readonly PendingLoss _ring;
 
     /// <summary>Recovers what a dead collector left open, which reads those files once.</summary>
     public VcpuStream(BootStore boot, int vcpu, StoreLimits limits)
@@ -50,11 +53,13 @@ internal sealed unsafe class VcpuStream
         _limits = limits;
         Vcpu = vcpu;
         Name = StorePaths.StreamName(vcpu);
+        _transport = new PendingLoss(LossSources.Transport, Name);
+        _ring = new PendingLoss(LossSources.Ring, Name);
         _folder = StorePaths.Vcpu(boot.Folder, vcpu);
         Directory.CreateDirectory(_folder);
         LossTotals lost = boot.ReadLosses(Name);
         ulong events = SegmentRecovery.Recover(_folder, boot.Worker);
-        _account = new StreamAccount(boot.Record.Rings.GetValueOrDefault(Name), events + lost.RetentionEvents, lost.TransportEvents, lost.RingEvents);
+        _account = new StreamAccount(boot.Record.Rings.GetValueOrDefault(Name), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
     }
 
     public int Vcpu { get; }
@@ -187,18 +192,22 @@ internal sealed unsafe class VcpuStream
 
     /// <summary>A bulk Hello, at a moment when nothing of this stream is on its way: declares what is missing, and begins a new generation if it is one.</summary>
     /// <returns>False when the guest's figures cannot be.</returns>
+    /// <exception cref="IOException">The generation cannot be put on record; nothing of it is declared.</exception>
     public bool Settle(in BulkHello hello)
     {
         lock (_gate)
         {
             if (_account.Ring?.Generation != hello.Generation)
             {
-                SettleAsHeard(force: true);
+                SettleAsHeard(atOnce: true);
                 _boot.SetRing(Name, _account.Begin(hello.Generation, hello.SubBufferBytes));
             }
+            // The figures that a generation begins with include the lines before it, and must not include its own: killed between the two, the collector finds the
+            // lines of the older ring and begins this one again, or finds this one without lines and declares them at the next Hello.
+            _boot.Save();
             bool heard = _account.Hear(hello.Generation, hello.ReadEvents, hello.LostEvents);
             bool surplus = heard && _account.IsSurplus;
-            SettleAsHeard(force: true);
+            SettleAsHeard(atOnce: true);
             return heard && !surplus;
         }
     }
@@ -209,7 +218,7 @@ internal sealed unsafe class VcpuStream
         lock (_gate)
         {
             bool heard = _account.Hear(counters.Generation, counters.ReadEvents, counters.LostEvents);
-            DeclareRing(force: false);
+            DeclareRing(atOnce: false);
             return heard;
         }
     }
@@ -219,7 +228,21 @@ internal sealed unsafe class VcpuStream
     {
         lock (_gate)
         {
-            SettleAsHeard(force: true);
+            SettleAsHeard(atOnce: true);
+        }
+    }
+
+    /// <summary>Writes what was declared while the guest had no lines left.</summary>
+    /// <param name="stopping">Whether there is no later.</param>
+    public void WriteDeclared(bool stopping)
+    {
+        lock (_gate)
+        {
+            _transport.TryWrite(_boot, stopping);
+            if (stopping || MayWriteRing)
+            {
+                WriteRing(stopping);
+            }
         }
     }
 
@@ -256,7 +279,7 @@ internal sealed unsafe class VcpuStream
         {
             return AppendState.Behind;
         }
-        int error = SegmentWriter.Create(_folder, firstTimeStamp, subBufferBytes, out _segment);
+        int error = SegmentWriter.Create(_folder, firstTimeStamp, ref _nextName, subBufferBytes, out _segment);
         if (error is -Errno.EMFILE or -Errno.ENFILE)
         {
             _boot.ReportNoDescriptor();
@@ -319,28 +342,29 @@ internal sealed unsafe class VcpuStream
         return events;
     }
 
-    private void SettleAsHeard(bool force)
+    private bool MayWriteRing => Environment.TickCount64 - _lastRingLine >= _boot.LossLineInterval.TotalMilliseconds;
+
+    private void SettleAsHeard(bool atOnce)
     {
-        ulong lost = _account.SettleTransport();
-        if (lost > 0)
-        {
-            _boot.Declare(LossSources.Transport, Name, (long)lost);
-        }
-        DeclareRing(force);
+        _transport.Add(_account.SettleTransport());
+        _transport.TryWrite(_boot, stopping: false);
+        DeclareRing(atOnce);
     }
 
-    private void DeclareRing(bool force)
+    private void DeclareRing(bool atOnce)
     {
-        long now = Environment.TickCount64;
-        if (!force && now - _lastRingLine < _boot.LossLineInterval.TotalMilliseconds)
+        _ring.Add(_account.SettleRing());
+        if (atOnce || MayWriteRing)
         {
-            return;
+            WriteRing(stopping: false);
         }
-        ulong lost = _account.SettleRing();
-        if (lost > 0)
+    }
+
+    private void WriteRing(bool stopping)
+    {
+        if (_ring.TryWrite(_boot, stopping))
         {
-            _lastRingLine = now;
-            _boot.Declare(LossSources.Ring, Name, (long)lost);
+            _lastRingLine = Environment.TickCount64;
         }
     }
 

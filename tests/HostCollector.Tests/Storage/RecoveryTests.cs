@@ -56,7 +56,7 @@ public sealed class RecoveryTests : IDisposable
         string file = Path.Combine(_folder.FullName, StorePaths.KmsgName(2));
         await File.WriteAllTextAsync(file, whole + "6,6,60,-;to");
         List<(ulong, ulong)> gaps = [];
-        Assert.Equal(6ul, KmsgRecovery.Recover(_folder.FullName, _worker, (first, last) => gaps.Add((first, last))));
+        Assert.Equal(6ul, KmsgRecovery.Recover(_folder.FullName, _worker, (first, last) => gaps.Add((first, last)), () => { }));
         await _worker.FlushAsync();
         Assert.Equal([(0ul, 1ul), (3ul, 4ul)], gaps);
         Assert.Equal(whole, await File.ReadAllTextAsync(file));

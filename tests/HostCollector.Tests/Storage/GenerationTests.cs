@@ -1,0 +1,80 @@
+using VsockPair.Storage;
+using VsockPair.TestKit;
+
+namespace VsockPair.HostCollector.Tests.Storage;
+
+/// <summary>A new generation of a ring, with the collector killed at each point between its lines and boot.json.</summary>
+public sealed class GenerationTests : IDisposable
+{
+    private readonly StoreFixture _fixture = new();
+    private readonly ScriptedGuestRing _ring = new(0);
+
+    [Fact]
+    public void Killed_before_boot_json_has_the_new_generation_nothing_is_declared_twice()
+    {
+        BeginFirst();
+        byte[] record = File.ReadAllBytes(StorePaths.BootRecord(_fixture.BootFolder));
+        _ring.NewGeneration();
+        _fixture.BeginSession().Stream(0).Settle(_ring.Hello);
+        _fixture.Restart();
+        File.WriteAllBytes(StorePaths.BootRecord(_fixture.BootFolder), record);
+        AssertExactAfterHello();
+    }
+
+    [Fact]
+    public void Killed_after_boot_json_and_before_its_lines_the_next_Hello_declares_them()
+    {
+        BeginFirst();
+        byte[] lines = File.ReadAllBytes(StorePaths.Losses(_fixture.BootFolder));
+        SecondRing();
+        _fixture.BeginSession().Stream(0).Settle(_ring.Hello);
+        _fixture.Restart();
+        File.WriteAllBytes(StorePaths.Losses(_fixture.BootFolder), lines);
+        AssertExactAfterHello();
+    }
+
+    [Fact]
+    public void While_boot_json_cannot_be_written_nothing_of_the_new_generation_is_declared()
+    {
+        BeginFirst();
+        long before = _fixture.Lost("transport");
+        VcpuStream stream = _fixture.BeginSession().Stream(0);
+        string blocked = StorePaths.BootRecord(_fixture.BootFolder) + DurableFile.TemporarySuffix;
+        Directory.CreateDirectory(blocked);
+        SecondRing();
+        Assert.ThrowsAny<Exception>(() => stream.Settle(_ring.Hello));
+        Assert.Equal(before, _fixture.Lost("transport"));
+        Directory.Delete(blocked);
+        _fixture.Restart();
+        AssertExactAfterHello();
+    }
+
+    public void Dispose() => _fixture.Dispose();
+
+    /// <summary>A first ring of which 9 events were read and never arrived, and 4 were overwritten.</summary>
+    private void BeginFirst()
+    {
+        VcpuStream stream = _fixture.BeginSession().Stream(0);
+        stream.Settle(_ring.Hello);
+        StoreFixture.Append(stream, _ring.TakeSubBuffers(2), 4096);
+        _ring.ReadEvents += 9;
+        _ring.LostEvents = 4;
+        stream.Settle(_ring.Hello);
+        Assert.Equal((9, 4), (_fixture.Lost("transport"), _fixture.Lost("ring")));
+    }
+
+    private void SecondRing()
+    {
+        _ring.NewGeneration();
+        _ring.ReadEvents = 10;
+        _ring.LostEvents = 5;
+    }
+
+    private void AssertExactAfterHello()
+    {
+        _ring.ReadEvents = 10;
+        _ring.LostEvents = 5;
+        _fixture.BeginSession().Stream(0).Settle(_ring.Hello);
+        Assert.Equal((19, 9), (_fixture.Lost("transport"), _fixture.Lost("ring")));
+    }
+}
