@@ -27,8 +27,8 @@ public sealed class RobustnessTests
         });
         await dropping;
 
-        // 0.1, 0.2, 0.4, 0.8 s and so on, each at least by half.
-        Assert.InRange(run.Hellos(ConnectionKind.Bulk).Count, 3, 8);
+        // Waits from 0.1 s that grow by a quarter, each at least by half: without them it would be 20 and more in these 2 s.
+        Assert.InRange(run.Hellos(ConnectionKind.Bulk).Count, 3, 15);
     }
 
     [Fact]
