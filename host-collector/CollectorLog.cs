@@ -75,6 +75,9 @@ internal static partial class CollectorLog
     [LoggerMessage(2206, LogLevel.Warning, "{Guest}: no file descriptor is left for a segment ({Count} times so far); its stream is not read, retrying every second.")]
     public static partial void NoDescriptor(this ILogger log, string guest, long count);
 
+    [LoggerMessage(2207, LogLevel.Information, "{Guest}: not seen for ForgetAfter; removed its {Boots} boots.")]
+    public static partial void GuestForgotten(this ILogger log, string guest, int boots);
+
     [LoggerMessage(2300, LogLevel.Information, "vsockpair {Version} serves store {Store}.")]
     public static partial void Started(this ILogger log, string version, string store);
 

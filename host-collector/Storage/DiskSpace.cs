@@ -11,6 +11,9 @@ internal static class DiskSpace
 
     private const int BlockBytes = 512; // st_blocks counts these (stat(2)), whatever the file system's own blocks are.
 
+    /// <summary>What so many bytes take on the disk.</summary>
+    public static long Rounded(long bytes) => (bytes + PageBytes - 1) / PageBytes * PageBytes;
+
     /// <param name="free">Bytes that this process may still write.</param>
     public static void Read(string folder, out long total, out long free)
     {

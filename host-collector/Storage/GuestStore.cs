@@ -9,6 +9,16 @@ internal sealed class GuestStore : IDisposable
     /// <summary>What one guest's pstore records may take: they are never evicted, so they must be few.</summary>
     private const long PstoreQuota = 64L << 20;
 
+    private const int MaxPstoreRecords = 1024;
+
+    /// <summary>Boots kept: without a bound, made-up boot ids would fill the disk with folders.</summary>
+    private const int MaxBoots = 256;
+
+    /// <summary>New boots in a row; after that one every <see cref="NewBootEvery"/>.</summary>
+    private const int NewBootBurst = 16;
+
+    private static readonly TimeSpan NewBootEvery = TimeSpan.FromSeconds(10);
+
     /// <summary>Files of one guest that may wait to be closed: each holds a descriptor, and all guests share the thread that hashes them.</summary>
     private const int MaxClosing = 8;
 
@@ -21,6 +31,8 @@ internal sealed class GuestStore : IDisposable
     private readonly Dictionary<string, BootStore> _boots = new(StringComparer.Ordinal);
     private readonly HashSet<string> _pstore = new(StringComparer.Ordinal);
     private long _pstoreBytes;
+    private double _newBoots = NewBootBurst;
+    private long _newBootsAsOf;
     private int _segmentsClosed = 1;
     private int _closing;
     private long _closingTraceBytes;
@@ -31,6 +43,7 @@ internal sealed class GuestStore : IDisposable
     public GuestStore(CollectorStore store, string name)
     {
         _store = store;
+        _newBootsAsOf = store.Time.GetTimestamp();
         LedgerLines = new TokenBucket(LedgerLinesPerSecond, store.Time);
         Name = name;
         Folder = StorePaths.Guest(store.Folder, name);
@@ -51,7 +64,7 @@ internal sealed class GuestStore : IDisposable
                 continue;
             }
             _pstore.Add(record[^IncomingFile.ShortHashChars..]);
-            _pstoreBytes += new FileInfo(file).Length;
+            _pstoreBytes += DiskSpace.Rounded(new FileInfo(file).Length);
         }
     }
 
@@ -102,6 +115,7 @@ internal sealed class GuestStore : IDisposable
             ControlHello claims = hello;
             if (boot is null)
             {
+                MakeRoomForBoot();
                 int life = lives.Count == 0 ? 0 : lives[^1].Life + 1;
                 boot = Open(StorePaths.Boot(Folder, bootId, life), Describe(bootId, claims, session, _store.Now), isNew: true);
             }
@@ -161,7 +175,7 @@ internal sealed class GuestStore : IDisposable
     {
         lock (_gate)
         {
-            return _pstoreBytes + bytes <= PstoreQuota;
+            return _pstoreBytes + DiskSpace.Rounded(bytes) <= PstoreQuota && _pstore.Count < MaxPstoreRecords;
         }
     }
 
@@ -170,7 +184,7 @@ internal sealed class GuestStore : IDisposable
         lock (_gate)
         {
             _pstore.Add(shortHash);
-            _pstoreBytes += bytes;
+            _pstoreBytes += DiskSpace.Rounded(bytes);
         }
     }
 
@@ -218,11 +232,85 @@ internal sealed class GuestStore : IDisposable
         _ledger.Dispose();
     }
 
+    /// <summary>Removes every boot of a guest that was not seen since the given time, and has no session.</summary>
+    /// <returns>Boots removed.</returns>
+    public int ForgetBoots(DateTimeOffset unseenSince)
+    {
+        lock (_gate)
+        {
+            string[] folders = [.. BootFolders];
+            if (folders.Length == 0 || DurableFile.TryRead(StorePaths.GuestRecord(Folder), StoreJson.Default.GuestRecord) is not GuestRecord guest || guest.LastSeen >= unseenSince
+                || folders.Any(f => RecordOf(f) is BootRecord boot && (boot.Ended is not DateTimeOffset ended || ended >= unseenSince)) || folders.Any(BootStore.HasOpenFiles))
+            {
+                return 0;
+            }
+            RemoveBoots(folders);
+            return folders.Length;
+        }
+    }
+
+    /// <exception cref="IOException">No boot can be begun now: too many came in a short time, or none can go.</exception>
+    private void MakeRoomForBoot()
+    {
+        long now = _store.Time.GetTimestamp();
+        _newBoots = Math.Min(NewBootBurst, _newBoots + _store.Time.GetElapsedTime(_newBootsAsOf, now) / NewBootEvery);
+        _newBootsAsOf = now;
+        if (_newBoots < 1)
+        {
+            throw new IOException($"{Folder}: too many new boots in a short time, one every {NewBootEvery.TotalSeconds} s is accepted");
+        }
+        string[] folders = [.. BootFolders];
+        if (folders.Length >= MaxBoots)
+        {
+            string? oldest = folders
+                .Where(f => RecordOf(f)?.Ended is not null && !BootStore.HasOpenFiles(f))
+                .OrderBy(BootRemoval.HoldsData).ThenBy(f => RecordOf(f)!.Started).FirstOrDefault();
+            if (oldest is null)
+            {
+                _boots.Values.Where(b => b.Record.Ended is not null).ToList().ForEach(b => b.CloseFiles());
+                throw new IOException($"{Folder}: {MaxBoots} boots are kept and none of them can go yet");
+            }
+            RemoveBoots([oldest]);
+        }
+        _newBoots--;
+    }
+
+    private BootRecord? RecordOf(string folder) => _boots.GetValueOrDefault(Path.GetFileName(folder))?.Record
+        ?? DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
+
+    private void RemoveBoots(IReadOnlyList<string> folders)
+    {
+        lock (FilesGate)
+        {
+            _ledger.AppendSynced([.. folders.Select(f => BootRemoval.LineOf(f, _store.Now))]);
+            foreach (string folder in folders)
+            {
+                foreach (string file in BootRemoval.PstoreOf(folder))
+                {
+                    _pstoreBytes -= DiskSpace.Rounded(new FileInfo(file).Length);
+                    _pstore.Remove(file[^Math.Min(file.Length, IncomingFile.ShortHashChars)..]);
+                }
+                if (_boots.Remove(Path.GetFileName(folder), out BootStore? boot))
+                {
+                    boot.Dispose();
+                }
+                Directory.Delete(folder, recursive: true);
+            }
+        }
+        // Retention's list names files that are gone.
+        Interlocked.Exchange(ref _segmentsClosed, 1);
+    }
+
     /// <summary>What retention was about to remove when the last collector died: its line counts already, so the file must not count too.</summary>
     private void FinishRemovals()
     {
         foreach (LossRecord record in LossLedger.Read(StorePaths.Losses(Folder)))
         {
+            if (record is { Source: LossSources.Retention, Stream: BootRemoval.Stream, Boot: string gone } && IsPlain(gone))
+            {
+                BootRemoval.Finish(Path.Combine(StorePaths.Boots(Folder), gone), record.Time);
+                continue;
+            }
             if (record is not { Source: LossSources.Retention, Boot: string boot, File: string name } || !IsPlain(boot) || !IsPlain(name) || !IsPlain(record.Stream))
             {
                 continue;

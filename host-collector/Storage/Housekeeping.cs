@@ -1,11 +1,12 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using VsockPair.Options;
 using VsockPair.Sessions;
 
 namespace VsockPair.Storage;
 
 /// <summary>Once a second: rotation by age, records that changed. Four times a second: retention, so that a flood is never far above its quota. At the start: what a dead collector left open.</summary>
-internal sealed class Housekeeping(CollectorStore store, Retention retention, FaultSignal faults, ILogger<Housekeeping> log) : BackgroundService
+internal sealed class Housekeeping(CollectorStore store, Retention retention, StoreOptions options, FaultSignal faults, ILogger<Housekeeping> log) : BackgroundService
 {
     private const int TicksPerSecond = 4;
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(1) / TicksPerSecond;
@@ -33,6 +34,7 @@ internal sealed class Housekeeping(CollectorStore store, Retention retention, Fa
                 if (now >= nextUnused)
                 {
                     nextUnused = now + (long)UnusedEvery.TotalMilliseconds;
+                    Guard("guests not seen any more", ForgetGuests);
                     Guard("metadata", RemoveUnusedMetadata);
                 }
                 if (live.Count > 0 && now - started > ComesBackWithin.TotalMilliseconds)
@@ -81,6 +83,23 @@ internal sealed class Housekeeping(CollectorStore store, Retention retention, Fa
     private void EndLost(BootStore boot) => boot.Change(r => r.Session == boot.SessionAtStart && r.Ended is null
         ? r with { Ended = store.Now, EndReason = EndReasons.Lost }
         : r);
+
+    private void ForgetGuests()
+    {
+        foreach (string name in store.GuestNames)
+        {
+            if (!HasCase(name) && store.Guest(name).ForgetBoots(store.Now - options.ForgetAfter) is > 0 and int boots)
+            {
+                log.GuestForgotten(name, boots);
+            }
+        }
+    }
+
+    /// <summary>Cases are named time-guest, or time-guest-number.</summary>
+    private bool HasCase(string guest) => Directory.Exists(StorePaths.Cases(store.Folder)) && Directory.EnumerateDirectories(StorePaths.Cases(store.Folder))
+        .Select(folder => Path.GetFileName(folder))
+        .Any(name => name.IndexOf('-', StringComparison.Ordinal) is > 0 and int dash
+            && (name[(dash + 1)..] == guest || (name[(dash + 1)..].StartsWith(guest + "-", StringComparison.Ordinal) && int.TryParse(name[(dash + 2 + guest.Length)..], out _))));
 
     private void RemoveUnusedMetadata()
     {

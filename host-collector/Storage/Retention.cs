@@ -127,9 +127,11 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
 
     private void Remove(GuestStore guest, List<StoredFile> files, string why)
     {
-        foreach (StoredFile[] batch in files.Chunk(FilesPerBatch))
+        foreach (StoredFile[] chunk in files.Chunk(FilesPerBatch))
         {
             using Lock.Scope scope = guest.FilesGate.EnterScope();
+            // The boot of a file may have gone as a whole, with its own line.
+            StoredFile[] batch = [.. chunk.Where(f => File.Exists(f.FilePath))];
             guest.Ledger.AppendSynced([.. batch.Select(LineOf)]);
             foreach (StoredFile file in batch)
             {

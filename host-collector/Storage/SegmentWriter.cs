@@ -98,7 +98,7 @@ internal sealed unsafe class SegmentWriter : IDisposable
             return error;
         }
         Slots++;
-        Written += (bytes + DiskSpace.PageBytes - 1) / DiskSpace.PageBytes * DiskSpace.PageBytes;
+        Written += DiskSpace.Rounded(bytes);
         return 0;
     }
 

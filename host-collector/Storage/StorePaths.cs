@@ -18,6 +18,8 @@ public static class StorePaths
 
     public static string Identity(string store) => Path.Combine(store, "identity");
 
+    public static string Cases(string store) => Path.Combine(store, "cases");
+
     public static string Guests(string store) => Path.Combine(store, "guests");
 
     public static string Guest(string store, string name) => Path.Combine(Guests(store), name);

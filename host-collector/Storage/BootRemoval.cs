@@ -1,0 +1,38 @@
+namespace VsockPair.Storage;
+
+/// <summary>A whole boot that goes: what its line in the guest's ledger says, and how a removal that was cut short is finished.</summary>
+internal static class BootRemoval
+{
+    /// <summary>What the line has in place of a stream.</summary>
+    public const string Stream = "boot";
+
+    public static bool HoldsData(string folder) =>
+        new[] { StorePaths.Trace(folder), StorePaths.Kmsg(folder), StorePaths.Pstore(folder) }.Any(f => Directory.Exists(f) && Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories).Any());
+
+    public static IEnumerable<string> PstoreOf(string folder) =>
+        Directory.Exists(StorePaths.Pstore(folder)) ? Directory.EnumerateFiles(StorePaths.Pstore(folder)) : [];
+
+    public static LossRecord LineOf(string folder, DateTimeOffset now)
+    {
+        long events = 0;
+        long bytes = 0;
+        foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
+        {
+            bytes = Saturating.Add(bytes, DiskSpace.BlocksOf(file));
+            if (file.EndsWith(StorePaths.SegmentSuffix, StringComparison.Ordinal))
+            {
+                events = Saturating.Add(events, Math.Max(0, SegmentSum.TryRead(file)?.Events ?? 0));
+            }
+        }
+        return new LossRecord { Time = now, Source = LossSources.Retention, Stream = Stream, Events = events, Bytes = bytes, Boot = Path.GetFileName(folder) };
+    }
+
+    /// <summary>Removes what is left of the folder, unless the same boot has come back since.</summary>
+    public static void Finish(string folder, DateTimeOffset removed)
+    {
+        if (Directory.Exists(folder) && !(DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord)?.Started > removed))
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+}

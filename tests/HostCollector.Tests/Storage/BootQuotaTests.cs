@@ -1,0 +1,84 @@
+using VsockPair.Storage;
+using VsockPair.TestKit;
+
+namespace VsockPair.HostCollector.Tests.Storage;
+
+public sealed class BootQuotaTests : IDisposable
+{
+    private const int MaxBoots = 256;
+
+    private readonly StoreFixture _fixture = new();
+
+    [Fact]
+    public void New_boots_are_refused_when_too_many_come_in_a_short_time()
+    {
+        for (int i = 0; i < 16; i++)
+        {
+            _fixture.BeginSession(Guid.NewGuid());
+        }
+        Assert.Throws<IOException>(() => _fixture.BeginSession(Guid.NewGuid()));
+        _fixture.Clock.Advance(TimeSpan.FromSeconds(11));
+        _fixture.BeginSession(Guid.NewGuid());
+        Assert.Throws<IOException>(() => _fixture.BeginSession(Guid.NewGuid()));
+    }
+
+    [Fact]
+    public async Task Over_the_bound_the_oldest_boot_without_data_goes_and_leaves_a_line()
+    {
+        BootStore withData = _fixture.BeginSession();
+        ScriptedGuestRing ring = new(0);
+        VcpuStream stream = withData.Stream(0);
+        stream.Settle(ring.Hello);
+        StoreFixture.Append(stream, ring.TakeSubBuffers(2), 4096);
+        withData.CloseFiles();
+        await _fixture.Store.Worker.FlushAsync();
+        End(withData);
+        List<string> boots = [withData.Folder];
+        for (int i = 0; i < MaxBoots + 4; i++)
+        {
+            _fixture.Clock.Advance(TimeSpan.FromSeconds(10));
+            BootStore boot = _fixture.BeginSession(Guid.NewGuid());
+            boots.Add(boot.Folder);
+            End(boot);
+        }
+        Assert.Equal(MaxBoots, _fixture.Guest.BootFolders.Count());
+        Assert.True(Directory.Exists(withData.Folder));
+        Assert.Equal(boots[1..6].Select(Path.GetFileName), _fixture.GuestLosses.Select(l => l.Boot));
+    }
+
+    [Fact]
+    public async Task A_guest_that_was_not_seen_for_long_shrinks_to_its_record_and_lines()
+    {
+        BootStore boot = _fixture.BeginSession();
+        _fixture.Guest.SaveRecord(_ => new GuestRecord { Name = StoreFixture.GuestName, IdentifiedBy = "socket", FirstSeen = boot.Now, LastSeen = boot.Now });
+        ScriptedGuestRing ring = new(0);
+        boot.Stream(0).Settle(ring.Hello);
+        StoreFixture.Append(boot.Stream(0), ring.TakeSubBuffers(2), 4096);
+        _fixture.Clock.Advance(TimeSpan.FromDays(6));
+        Assert.Equal(0, Forget());
+        boot.CloseFiles();
+        await _fixture.Store.Worker.FlushAsync();
+        End(boot);
+        // Its session lasted six days: unseen since its end.
+        _fixture.Clock.Advance(TimeSpan.FromDays(6));
+        Assert.Equal(0, Forget());
+        _fixture.Clock.Advance(TimeSpan.FromDays(2));
+        Assert.Equal(1, Forget());
+        Assert.Empty(_fixture.Guest.BootFolders);
+        LossRecord line = Assert.Single(_fixture.GuestLosses);
+        Assert.Equal((boot.Name, (long)ring.ReadEvents), (line.Boot, line.Events));
+        Assert.True(line.Bytes >= 2 * 4096);
+        Assert.True(File.Exists(StorePaths.GuestRecord(_fixture.Guest.Folder)));
+        Assert.Equal(0, Forget());
+    }
+
+    public void Dispose() => _fixture.Dispose();
+
+    private int Forget() => _fixture.Guest.ForgetBoots(_fixture.Store.Now - TimeSpan.FromDays(7));
+
+    private static void End(BootStore boot)
+    {
+        boot.Change(r => r with { Ended = boot.Now, EndReason = "goodbye" });
+        boot.Save();
+    }
+}
