@@ -20,6 +20,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
     private readonly Queue<FileOffer> _wanted = new();
     private IncomingFile? _file;
     private readonly Dictionary<string, List<uint>> _pstoreOnTheWay = new(StringComparer.Ordinal);
+    private long? _dropped;
     private long _metadataBytes;
     private long _pstoreBytes;
 
@@ -43,20 +44,27 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
 
     public Violation? Take(in FileChunk chunk)
     {
-        if (!_wanted.TryPeek(out FileOffer offer) || offer.Id != chunk.Id || chunk.Offset != (_file?.Received ?? 0) || chunk.Bytes.Length > offer.Size - chunk.Offset)
+        if (!_wanted.TryPeek(out FileOffer offer) || offer.Id != chunk.Id || chunk.Offset != (_dropped ?? _file?.Received ?? 0) || chunk.Bytes.Length > offer.Size - chunk.Offset)
         {
             return Violation.BadFileChunk;
         }
+        if (_dropped is not null)
+        {
+            Drop(offer, chunk);
+            return null;
+        }
         try
         {
-            _file ??= new IncomingFile(PathOf(offer), offer.Size, offer.Sha256, store.Reserve);
+            // The reserve is for what comes once: metadata is offered again.
+            _file ??= new IncomingFile(PathOf(offer), offer.Size, offer.Sha256, offer.Kind == OfferedKind.Pstore ? store.Reserve : null);
             _file.Add(chunk.Bytes);
         }
         catch (IOException e)
         {
-            // No answer: the agent offers it again in its next session, which begins once the store takes data again.
+            // No answer: the agent offers it again in its next session. The disk's fault is not the guest's, whose session goes on.
             log.FileNotStored(session.Guest.Name, offer.Name, e.Message);
-            return Violation.BadFileChunk;
+            Drop(offer, chunk);
+            return null;
         }
         return _file.Received == offer.Size ? Complete() : null;
     }
@@ -68,8 +76,31 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
             return Violation.BadFileChunk;
         }
         _wanted.Dequeue();
+        GiveUp(offer);
+        return null;
+    }
+
+    /// <summary>The session is over: what came of an unfinished file is void.</summary>
+    public void Abandon() => _file?.Dispose();
+
+    /// <summary>Takes in what is still to come of a file that the disk did not take.</summary>
+    private void Drop(in FileOffer offer, in FileChunk chunk)
+    {
+        long end = chunk.Offset + chunk.Bytes.Length;
+        GiveUp(offer);
+        if (end == offer.Size)
+        {
+            _wanted.Dequeue();
+            return;
+        }
+        _dropped = end;
+    }
+
+    private void GiveUp(in FileOffer offer)
+    {
         _file?.Dispose();
         _file = null;
+        _dropped = null;
         if (offer.Kind == OfferedKind.Pstore)
         {
             lock (_pstoreOnTheWay)
@@ -77,11 +108,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
                 _pstoreOnTheWay.Remove(IncomingFile.ShortHash(offer.Sha256.Span));
             }
         }
-        return null;
     }
-
-    /// <summary>The session is over: what came of an unfinished file is void.</summary>
-    public void Abandon() => _file?.Dispose();
 
     private Violation? Complete()
     {
