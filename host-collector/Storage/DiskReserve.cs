@@ -41,7 +41,7 @@ internal sealed class DiskReserve
         }
     }
 
-    /// <summary>Runs a write, and once more with room out of the reserve if the disk is full.</summary>
+    /// <summary>Runs a write, and again with room out of the reserve if the disk is full.</summary>
     public void WriteWithReserve(int bytes, Action write)
     {
         try
@@ -50,12 +50,27 @@ internal sealed class DiskReserve
         }
         catch (IOException e) when (IsFull(e))
         {
-            lock (_gate)
+            // No more than it needs: what is left over, others would take.
+            Give(DiskSpace.Rounded(bytes));
+            try
             {
-                using FileStream file = new(_path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
-                file.SetLength(Math.Max(0, file.Length - (bytes + Step - 1) / Step * Step));
+                write();
             }
-            write();
+            catch (IOException again) when (IsFull(again))
+            {
+                // The file system needs blocks of its own, or another was faster.
+                Give(Step);
+                write();
+            }
+        }
+    }
+
+    private void Give(long bytes)
+    {
+        lock (_gate)
+        {
+            using FileStream file = new(_path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+            file.SetLength(Math.Max(0, file.Length - bytes));
         }
     }
 

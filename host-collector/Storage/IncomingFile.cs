@@ -7,15 +7,16 @@ internal sealed class IncomingFile : IDisposable
 {
     public const int ShortHashChars = 16;
 
-    private readonly DiskReserve _reserve;
+    private readonly DiskReserve? _reserve;
     private readonly string _path;
     private readonly string _temporary;
     private readonly byte[] _sha256;
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private FileStream? _file;
 
+    /// <param name="reserve">What it may use when the disk is full, if it may.</param>
     /// <exception cref="IOException">It cannot be made.</exception>
-    public IncomingFile(string path, long size, ReadOnlyMemory<byte> sha256, DiskReserve reserve)
+    public IncomingFile(string path, long size, ReadOnlyMemory<byte> sha256, DiskReserve? reserve)
     {
         _path = path;
         _reserve = reserve;
@@ -38,7 +39,15 @@ internal sealed class IncomingFile : IDisposable
     public void Add(ReadOnlySpan<byte> bytes)
     {
         byte[] chunk = bytes.ToArray();
-        _reserve.WriteWithReserve(chunk.Length, () => RandomAccess.Write(_file!.SafeFileHandle, chunk, Received));
+        void Write() => RandomAccess.Write(_file!.SafeFileHandle, chunk, Received);
+        if (_reserve is null)
+        {
+            Write();
+        }
+        else
+        {
+            _reserve.WriteWithReserve(chunk.Length, Write);
+        }
         _hash.AppendData(chunk);
         Received += chunk.Length;
     }

@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using VsockPair.Protocol;
+using VsockPair.Storage;
+using VsockPair.TestKit;
+
+namespace VsockPair.Functional.Tests.Collector;
+
+public sealed class DiskFullTests : IDisposable
+{
+    private readonly TestStore _store = new();
+    private readonly bool _mounted;
+
+    public DiskFullTests()
+    {
+        if (Environment.IsPrivilegedProcess)
+        {
+            Directory.CreateDirectory(_store.Folder);
+            Run("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", _store.Folder);
+            _mounted = true;
+        }
+    }
+
+    [RootFact]
+    public async Task A_full_disk_stops_bulk_and_kernel_log_alone_and_all_goes_on_by_itself_once_there_is_room()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        string boot = _store.Boot(guest);
+        ScriptedGuestRing ring = new(0, 65536);
+        using ScriptedGuestLink bulk = guest.OpenBulk(ring);
+        using ScriptedGuestLink kmsg = guest.OpenKmsg(out _);
+        bulk.SendBytes(ring.TakeSubBuffers(4));
+        TestStore.Await(() => TestStore.SegmentBytes(boot, 0) == 4 * 65536, "what came before is stored");
+
+        string filler = Path.Combine(_store.Folder, "filler");
+        Fill(filler);
+        TestStore.Await(() => collector.Status.DiskFull, "the disk counts as full");
+        using CancellationTokenSource stop = new();
+        Task flood = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                bulk.SendBytes(ring.TakeSubBuffers(4));
+                Thread.Sleep(20);
+            }
+        });
+        ScriptedGuest.SendKmsg(kmsg, string.Concat(Enumerable.Range(0, 100).Select(i => ScriptedGuest.KmsgRecord((ulong)i, new string('x', 100)))));
+        Task<KmsgAck> acknowledged = Task.Run(() => kmsg.Receive<KmsgAck>());
+        byte[] record = RandomNumberGenerator.GetBytes(300_000);
+        Assert.Equal(OfferAnswer.Want, guest.OfferFile(OfferedKind.Pstore, "dmesg-ramoops-0", record));
+        await Task.Delay(2000);
+        Assert.False(acknowledged.IsCompleted);
+        Assert.Equal(4 * 65536, TestStore.SegmentBytes(boot, 0));
+        Assert.Equal(record, File.ReadAllBytes(Assert.Single(Directory.GetFiles(StorePaths.Pstore(boot)))));
+        Assert.NotNull(collector.Status.Guests[0].Boots[0].ConnectedSince);
+
+        File.Delete(filler);
+        TestStore.Await(() => !collector.Status.DiskFull && acknowledged.IsCompleted && TestStore.SegmentBytes(boot, 0) > 4 * 65536, "all goes on", seconds: 5);
+        // Retention closed it to make room, and its sidecar had none: that is tried again every 5 s.
+        TestStore.Await(() => File.Exists(TestStore.Segments(boot, 0)[0] + ".sum"), "the segment of that time is closed");
+        await stop.CancelAsync();
+        await flood;
+        bulk.ShutDown();
+        bulk.AwaitClosed();
+        guest.Stop(ring);
+        await collector.StopAsync();
+        TestStore.AssertClosed(boot);
+        _store.AssertExact(boot, ring);
+        Assert.Equal(0, TestStore.Lost(boot, 0, "transport"));
+        Assert.Equal(100, TestStore.Kmsg(boot).Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+    }
+
+    public void Dispose()
+    {
+        if (_mounted)
+        {
+            Run("umount", _store.Folder);
+        }
+        _store.Dispose();
+    }
+
+    private static void Fill(string path)
+    {
+        using FileStream file = new(path, FileMode.CreateNew, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+        byte[] zeros = new byte[4096];
+        try
+        {
+            while (true)
+            {
+                file.Write(zeros);
+            }
+        }
+        catch (IOException e) when (DiskReserve.IsFull(e))
+        {
+            // That was the purpose.
+        }
+    }
+
+    private static void Run(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(program, arguments);
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
+    }
+}
