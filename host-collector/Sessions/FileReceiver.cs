@@ -20,6 +20,9 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
     private readonly HashSet<uint> _ids = [];
     private readonly Queue<FileOffer> _wanted = new();
     private IncomingFile? _file;
+
+    /// <summary>Bytes passed over of the file at the head of the queue, which the disk did not take.</summary>
+    private long? _dropped;
     private readonly Dictionary<string, List<FileOffer>> _pstoreOnTheWay = new(StringComparer.Ordinal);
     private long _metadataBytes;
     private long _pstoreBytes;
@@ -44,20 +47,28 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
 
     public Violation? Take(in FileChunk chunk)
     {
-        if (!_wanted.TryPeek(out FileOffer offer) || offer.Id != chunk.Id || chunk.Offset != (_file?.Received ?? 0) || chunk.Bytes.Length > offer.Size - chunk.Offset)
+        if (!_wanted.TryPeek(out FileOffer offer) || offer.Id != chunk.Id || chunk.Offset != (_dropped ?? _file?.Received ?? 0) || chunk.Bytes.Length > offer.Size - chunk.Offset)
         {
             return Violation.BadFileChunk;
         }
+        if (_dropped is not null)
+        {
+            Drop(offer, chunk);
+            return null;
+        }
         try
         {
-            _file ??= new IncomingFile(PathOf(offer), offer.Size, offer.Sha256, store.Reserve);
+            // The reserve is for what comes once: metadata is offered again.
+            _file ??= new IncomingFile(PathOf(offer), offer.Size, offer.Sha256, offer.Kind == OfferedKind.Pstore ? store.Reserve : null);
             _file.Add(chunk.Bytes);
         }
         catch (IOException e)
         {
-            // No answer: the agent offers it again in its next session, which begins once the store takes data again.
+            // No answer: the agent offers it again in its next session. The disk's fault is not the guest's, whose session goes on.
             log.FileNotStored(session.Guest.Name, TerminalText.EscapeShort(offer.Name), e.Message);
-            return Violation.BadFileChunk;
+            GiveUp(offer);
+            Drop(offer, chunk);
+            return null;
         }
         return _file.Received == offer.Size ? Complete() : null;
     }
@@ -69,13 +80,33 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
             return Violation.BadFileChunk;
         }
         _wanted.Dequeue();
+        if (_dropped is null)
+        {
+            GiveUp(offer);
+        }
+        _dropped = null;
+        return null;
+    }
+
+    /// <summary>Passes over what still comes of a file that the disk did not take.</summary>
+    private void Drop(in FileOffer offer, in FileChunk chunk)
+    {
+        _dropped = chunk.Offset + chunk.Bytes.Length;
+        if (_dropped == offer.Size)
+        {
+            _wanted.Dequeue();
+            _dropped = null;
+        }
+    }
+
+    private void GiveUp(in FileOffer offer)
+    {
         _file?.Dispose();
         _file = null;
         if (offer.Kind == OfferedKind.Pstore)
         {
             AskForSame(IncomingFile.ShortHash(offer.Sha256.Span));
         }
-        return null;
     }
 
     /// <summary>A record that was on its way is not coming: whichever offer of the same one waits is wanted instead.</summary>
