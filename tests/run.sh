@@ -17,10 +17,17 @@ esac
 
 dotnet build VsockPair.sln -c Release --nologo -nodeReuse:false -v quiet -clp:NoSummary || { echo "the build failed" >&2; exit 1; }
 
+# A guest inside a guest takes five minutes a test: soak only.
+filter=()
+if [[ $tier == all ]]; then
+    filter=(--filter 'Category!=Nested')
+    echo "left out here, run by make soak: the nested guests (vhost_vsock)"
+fi
+
 status=0
 for project in "${projects[@]}"; do
     echo "== $project"
-    dotnet test "tests/$project" -c Release --no-build --nologo --logger "console;verbosity=normal" --logger "trx;LogFileName=$results/$project.trx" \
+    dotnet test "tests/$project" -c Release --no-build --nologo "${filter[@]}" --logger "console;verbosity=normal" --logger "trx;LogFileName=$results/$project.trx" \
         --blame-hang-timeout 15m || status=1
 done
 

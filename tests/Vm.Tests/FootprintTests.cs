@@ -9,7 +9,7 @@ public sealed class FootprintTests(ITestOutputHelper output)
 {
     private const int MostResidentKiB = 6 * 1024;
     private const double MostSwitchesPerSecondAndVcpu = 1.5;
-    private const int IdleSeconds = 30;
+    private const int IdleSeconds = 60;
 
     [Fact]
     public async Task Agent_stays_small_and_lets_an_idle_guest_sleep()
@@ -21,7 +21,7 @@ public sealed class FootprintTests(ITestOutputHelper output)
         await guest.LoadAsync(seconds: 5, 500_000);
         int afterLoad = await ResidentKiBAsync(guest);
 
-        await Task.Delay(TimeSpan.FromSeconds(5));
+        await Task.Delay(TimeSpan.FromSeconds(10));
         long before = await SwitchesAsync(guest);
         await Task.Delay(TimeSpan.FromSeconds(IdleSeconds));
         double rate = (await SwitchesAsync(guest) - before) / (double)IdleSeconds / guest.Cpus;
