@@ -24,6 +24,26 @@ internal sealed record Account(int Cpu, RingStats Guest, long Stored, long Remov
             losses.Sum("transport", stream, "events"));
     }
 
+    /// <summary>
+    /// Runs a test whose accounts must be exact each time, and without loss at least once in three: the ring bridges half a second, and a test machine that
+    /// emulates more vCPUs than it has cores sometimes stands still for longer.
+    /// </summary>
+    public static async Task UntilLosslessAsync(ITestOutputHelper output, Func<Task<IReadOnlyList<Account>>> run)
+    {
+        const int Attempts = 3;
+        for (int attempt = 1; attempt <= Attempts; attempt++)
+        {
+            IReadOnlyList<Account> accounts = await run();
+            long lost = accounts.Sum(account => account.RingLoss + account.TransportLoss);
+            output.WriteLine($"attempt {attempt}: {lost} events lost");
+            if (lost == 0)
+            {
+                return;
+            }
+        }
+        Assert.Fail($"none of {Attempts} attempts was without loss");
+    }
+
     /// <summary>Takes, prints and checks every vCPU: generated = stored + declared lost, event for event.</summary>
     public static async Task<IReadOnlyList<Account>> CheckAllAsync(AgentGuest guest, StoredGuest stored, ITestOutputHelper output)
     {
