@@ -115,13 +115,13 @@ internal sealed class GuestSession
             _ = EndAsync(EndReasons.Lost);
             return;
         }
-        if (_control.IsStalled(Wire.HandshakeTimeout))
+        if (_control.IsStalled(_times.Handshake))
         {
             Guest.Report(Violation.StalledFrame, "control");
             _ = EndAsync(EndReasons.Closed);
             return;
         }
-        if (Volatile.Read(ref _kmsg) is KmsgConnection { IsStalled: true } kmsg)
+        if (Volatile.Read(ref _kmsg) is KmsgConnection kmsg && kmsg.IsStalled(_times.Handshake))
         {
             Guest.Report(Violation.StalledFrame, "kmsg");
             kmsg.Dispose();
