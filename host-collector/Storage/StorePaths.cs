@@ -37,6 +37,14 @@ public static class StorePaths
     public static string Boot(string guest, Guid bootId, int life) =>
         Path.Combine(Boots(guest), life == 0 ? bootId.ToString() : string.Create(CultureInfo.InvariantCulture, $"{bootId}.{life}"));
 
+    public static bool TryParseBootName(ReadOnlySpan<char> name, out Guid bootId, out int life)
+    {
+        life = 0;
+        int dot = name.IndexOf('.');
+        return Guid.TryParseExact(dot < 0 ? name : name[..dot], "D", out bootId)
+            && (dot < 0 || int.TryParse(name[(dot + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out life));
+    }
+
     public static string BootRecord(string boot) => Path.Combine(boot, "boot.json");
 
     public static string Clock(string boot) => Path.Combine(boot, "clock.jsonl");

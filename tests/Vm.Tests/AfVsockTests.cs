@@ -17,6 +17,14 @@ public sealed class AfVsockTests(ITestOutputHelper output)
         await guest.LoadAsync(seconds: 5, 300_000);
         await guest.StopAgentAsync();
         await CheckAsync(guest, guest.Guest, "cid-1");
+
+        // The same with a socket that was handed over: it takes the place of the one in the configuration.
+        (await guest.Guest.RunAsync("rm /run/agent.log; " + CollectorInGuest.StartAsSocketUnit)).EnsureSuccess();
+        await guest.StartAgentAsync();
+        await guest.WaitForSessionAsync();
+        string log = (await guest.Guest.RunAsync("cat /run/collector.log")).Text;
+        Assert.Contains("Listening on vsock (socket unit, descriptor 3)", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("vsock::830", log, StringComparison.Ordinal);
     }
 
     [Fact]

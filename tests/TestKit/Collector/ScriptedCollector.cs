@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
 using VsockPair.Protocol;
+using VsockPair.TestKit.Store;
 
 namespace VsockPair.TestKit.Collector;
 
@@ -250,7 +251,7 @@ public sealed class ScriptedCollector : IAsyncDisposable
             KmsgBatches.Enqueue(batch);
             if (AcknowledgesKmsg)
             {
-                await connection.SendAsync(new KmsgAck(KmsgText.LastSequence(batch)));
+                await connection.SendAsync(new KmsgAck(KmsgText.Split(batch)[^1].Sequence));
             }
         }
         connection.Dispose();
