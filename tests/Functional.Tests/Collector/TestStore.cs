@@ -95,7 +95,7 @@ public sealed class TestStore : IDisposable
         ? string.Concat(Directory.GetFiles(StorePaths.Kmsg(boot), "*.kmsg").Order(StringComparer.Ordinal).Select(f => File.ReadAllText(f, Encoding.UTF8)))
         : "";
 
-    public static void Await(Func<bool> condition, string what, int seconds = 10)
+    public static void Await(Func<bool> condition, string what, int seconds = 30)
     {
         DateTime end = DateTime.UtcNow.AddSeconds(seconds);
         while (!condition())

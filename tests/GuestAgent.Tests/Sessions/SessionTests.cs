@@ -253,7 +253,7 @@ public sealed class SessionTests
         run.Guest.Write("sys/kernel/tracing/saved_cmdlines", "1 init\n77 nginx\n");
         run.Guest.Write("proc/modules", "vsock 61440 0 - Live 0x0\nraid1 1 0 - Live 0x0\n");
 
-        await UntilAsync(() => run.Collector.Files["saved_cmdlines"].AsSpan().EndsWith("77 nginx\n"u8), "the new command lines");
+        await UntilAsync(() => run.Collector.Files.TryGetValue("saved_cmdlines", out byte[]? lines) && lines.AsSpan().EndsWith("77 nginx\n"u8), "the new command lines");
         await UntilAsync(() => run.Collector.Offers.Count(o => o.Name == "kallsyms-boot") == 2, "the symbols of the new module");
     }
 }
