@@ -72,7 +72,7 @@ public sealed class DiskFullTests : IDisposable
         await flood;
         bulk.ShutDown();
         bulk.AwaitClosed();
-        guest.Stop(ring);
+        _store.Stop(guest, ring);
         await collector.StopAsync();
         TestStore.AssertClosed(boot);
         _store.AssertExact(boot, ring);

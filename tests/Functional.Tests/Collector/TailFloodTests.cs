@@ -48,7 +48,7 @@ public sealed class TailFloodTests : IDisposable
         bulk.SendBytes(ring.TakeTail(3));
         bulk.ShutDown();
         bulk.AwaitClosed();
-        guest.Stop(ring);
+        _store.Stop(guest, ring);
         await collector.StopAsync();
         string boot = _store.Boot(guest);
         Assert.Equal(SubBufferBytes, TestStore.SegmentBytes(boot, 0));
