@@ -78,16 +78,16 @@ internal sealed class AgentSession : IDisposable
         Recurring heartbeat = new(timings.Heartbeat);
         Recurring counters = new(timings.Counters);
         Recurring refresh = new(timings.Refresh);
-        TimeSpan flush = _agent.Trace?.Flush ?? timings.Heartbeat;
-        Recurring look = new(flush < timings.Heartbeat ? flush : timings.Heartbeat);
+        TimeSpan quiet = _agent.Trace?.Flush ?? timings.Heartbeat;
+        Recurring flush = new(quiet < timings.Heartbeat ? quiet : timings.Heartbeat);
         while (!_agent.Stop.IsRequested && !_collectorStops)
         {
             TakeFrames();
             _files.Step();
             JoinTrace();
-            if (look.IsDue())
+            if (flush.IsDue())
             {
-                _agent.Trace?.LookAtSleepers();
+                _agent.Trace?.SendForSleepers();
             }
             if (heartbeat.IsAboutDue())
             {
@@ -104,7 +104,7 @@ internal sealed class AgentSession : IDisposable
                 _agent.Pstore.OfferNew(_files);
             }
             CheckAlive();
-            int due = Math.Min(look.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));
+            int due = Math.Min(flush.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));
             int wait = _files.HasWork ? 0 : Math.Min(due, MillisecondsToLive);
             SocketWait.For(_control.Socket, POLLIN, _agent.Stop.Wake, wait);
         }

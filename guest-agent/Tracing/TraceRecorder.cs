@@ -36,7 +36,7 @@ internal sealed class TraceRecorder : IDisposable
 
     public int SubBufferBytes => _instance.SubBufferBytes;
 
-    /// <summary>How often <see cref="LookAtSleepers"/> is due.</summary>
+    /// <summary>How often <see cref="SendForSleepers"/> is due.</summary>
     public TimeSpan Flush => _flush;
 
     /// <summary>Follows the vCPUs that are online now, and drains the rings that an earlier agent left of vCPUs that are not.</summary>
@@ -88,12 +88,12 @@ internal sealed class TraceRecorder : IDisposable
         }
     }
 
-    /// <summary>One wake-up for the whole guest instead of one for each vCPU: streams without news sleep on.</summary>
-    public void LookAtSleepers()
+    /// <summary>One wake-up for the whole guest instead of one for each vCPU.</summary>
+    public void SendForSleepers()
     {
         foreach (CpuStream stream in _streams)
         {
-            stream.LookWhileAsleep();
+            stream.SendWhileAsleep();
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using VsockPair.TestKit.Store;
 using VsockPair.TestKit.Vm;
 using Xunit.Abstractions;
@@ -20,7 +21,6 @@ public sealed class AfVsockTests(ITestOutputHelper output)
     }
 
     [Fact]
-    [Trait("Category", "Nested")]
     public async Task Guest_with_a_cid_of_its_own_lands_under_it_on_the_host()
     {
         GuestOptions inner = await AgentGuest.OptionsAsync(
@@ -36,7 +36,7 @@ public sealed class AfVsockTests(ITestOutputHelper output)
         await CheckAsync(guest, rig.Outer, "cid-42");
     }
 
-    private async Task CheckAsync(AgentGuest guest, Guest host, string name)
+    private async Task CheckAsync(AgentGuest guest, Guest host, string name, [CallerMemberName] string test = "")
     {
         (await host.RunAsync(CollectorInGuest.Stop)).EnsureSuccess();
         output.WriteLine((await host.RunAsync("cat /run/collector.log")).Text);
@@ -48,7 +48,7 @@ public sealed class AfVsockTests(ITestOutputHelper output)
             Assert.Equal([name], Directory.GetDirectories(Path.Combine(store, "guests")).Select(Path.GetFileName)!);
             StoredGuest stored = new(store, name);
             Assert.NotEmpty(stored.OnlyBoot.KmsgRecords);
-            await Account.CheckAllAsync(guest, stored, output);
+            await Account.CheckAllAsync(guest, stored, output, test);
         }
         finally
         {
