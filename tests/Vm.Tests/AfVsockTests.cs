@@ -34,7 +34,7 @@ public sealed class AfVsockTests(ITestOutputHelper output)
             inner,
             async outer => (await outer.RunAsync(CollectorInGuest.Start)).EnsureSuccess());
         await using AgentGuest guest = AgentGuest.Attach(rig.Inner, cpus: 1);
-        await guest.WaitForSessionAsync();
+        await guest.WaitForSessionAsync(TimeSpan.FromMinutes(3));
         output.Measured($"the outer guest booted in {rig.Outer.BootTime.TotalSeconds:0} s, the inner one in {rig.Inner.BootTime.TotalSeconds:0} s; "
             + $"the agent's session was there after {Stopwatch.GetElapsedTime(start).TotalSeconds:0} s");
         await guest.LoadAsync(seconds: 5, 50_000);
