@@ -130,6 +130,7 @@ internal sealed class GuestStore : IDisposable
             {
                 MakeRoomForBoot();
                 int life = lives.Count == 0 ? 0 : lives[^1].Life + 1;
+                DeclareLeftBefore(bootId);
                 boot = Open(StorePaths.Boot(Folder, bootId, life), Describe(bootId, claims, session, _store.Now), isNew: true);
             }
             else
@@ -301,6 +302,17 @@ internal sealed class GuestStore : IDisposable
             RemoveBoots([oldest]);
         }
         _newBoots--;
+    }
+
+    private void DeclareLeftBefore(Guid bootId)
+    {
+        foreach (string folder in BootFolders)
+        {
+            if (RecordOf(folder) is BootRecord record && record.BootId != bootId && record.Rings.Values.Any(r => r.LostEventsIfOver is not null))
+            {
+                TryOpen(folder)?.DeclareLeft();
+            }
+        }
     }
 
     private BootRecord? RecordOf(string folder)

@@ -60,6 +60,13 @@ public static class StorePaths
     /// <summary>A vCPU's stream as the ledger names it.</summary>
     public static string StreamName(int vcpu) => string.Create(CultureInfo.InvariantCulture, $"cpu{vcpu}");
 
+    /// <summary>The other way round.</summary>
+    public static bool TryParseStream(string name, out int vcpu)
+    {
+        vcpu = 0;
+        return name.StartsWith("cpu", StringComparison.Ordinal) && int.TryParse(name.AsSpan(3), NumberStyles.None, CultureInfo.InvariantCulture, out vcpu);
+    }
+
     public static string SegmentName(ulong firstTimeStamp, int subBufferBytes) =>
         string.Create(CultureInfo.InvariantCulture, $"{firstTimeStamp:D20}-{subBufferBytes}{SegmentSuffix}");
 

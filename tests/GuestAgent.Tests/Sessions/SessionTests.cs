@@ -178,11 +178,14 @@ public sealed class SessionTests
             }
         });
         await Task.Delay(200);
+        run.Guest.SetStats(0, read: 42, overrun: 1, entries: 70);
         long start = Environment.TickCount64;
 
         await run.StopAsync();
 
         Assert.InRange(Environment.TickCount64 - start, 0, 4500);
+        await UntilAsync(() => !run.Collector.Goodbyes.IsEmpty, "the goodbye");
+        Assert.Equal(new EventsLeft(0, run.Guest.Generation, 70), Assert.Single(run.Collector.EventsLeft));
         Assert.DoesNotContain(run.Collector.Counters, c => c is { Cpu: 0, Final: true });
         run.Collector.StopsReadingBulk = false;
         run.Guest.DrainRing(0);

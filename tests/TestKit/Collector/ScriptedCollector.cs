@@ -61,6 +61,8 @@ public sealed class ScriptedCollector : IAsyncDisposable
 
     public ConcurrentQueue<StreamCounters> Counters { get; } = new();
 
+    public ConcurrentQueue<EventsLeft> EventsLeft { get; } = new();
+
     public ConcurrentQueue<Pong> Pongs { get; } = new();
 
     public ConcurrentQueue<string> Goodbyes { get; } = new();
@@ -176,6 +178,9 @@ public sealed class ScriptedCollector : IAsyncDisposable
                     break;
                 case MessageType.StreamCounters when Frame.TryDecode(body, out StreamCounters counters):
                     Counters.Enqueue(counters);
+                    break;
+                case MessageType.EventsLeft when Frame.TryDecode(body, out EventsLeft left):
+                    EventsLeft.Enqueue(left);
                     break;
                 case MessageType.Pong when Frame.TryDecode(body, out Pong pong):
                     Pongs.Enqueue(pong);
