@@ -16,15 +16,15 @@ public static class ServeCommand
     private static readonly TimeSpan FaultPatience = TimeSpan.FromSeconds(10);
 
     /// <returns>0 after a stop in good order; 1 when it cannot start, with one line that says why, or when a part of it failed.</returns>
-    public static Task<int> RunAsync(CollectorOptions options, CancellationToken cancellation) => RunAsync(options, new SessionTimes(), cancellation);
+    public static Task<int> RunAsync(CollectorOptions options, CancellationToken cancellation) => RunAsync(options, new SessionTimes(), new CompressionTimes(), cancellation);
 
-    internal static async Task<int> RunAsync(CollectorOptions options, SessionTimes times, CancellationToken cancellation)
+    internal static async Task<int> RunAsync(CollectorOptions options, SessionTimes times, CompressionTimes compression, CancellationToken cancellation)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Services.Configure<ConsoleLifetimeOptions>(console => console.SuppressStatusMessages = true);
         // What the host itself would say of a failed start or service is said below, or by FaultSignal, in one line.
         builder.Logging.AddCollectorConsole().AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
-        builder.Services.AddStorage(options).AddSessions(times).AddStatus().AddListening();
+        builder.Services.AddStorage(options, compression).AddSessions(times).AddStatus().AddListening();
         // Outlives the host, whose disposal may hang too.
         using Timer hardExit = new(_ => Environment.Exit(Failed));
         using IHost host = builder.Build();

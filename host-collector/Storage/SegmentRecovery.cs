@@ -10,7 +10,7 @@ internal static unsafe class SegmentRecovery
     public static ulong Recover(string folder, StorageWorker worker)
     {
         ulong events = 0;
-        foreach (string file in Directory.GetFiles(folder, "*" + StorePaths.SegmentSuffix))
+        foreach (string file in SegmentForms.In(folder).ToArray())
         {
             if (StorePaths.TryParseSegmentName(Path.GetFileName(file), out _, out int subBufferBytes) && subBufferBytes > 0)
             {

@@ -1,6 +1,7 @@
 using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
+using VsockPair.Storage;
 using VsockPair.TestKit;
 
 namespace VsockPair.Functional.Tests.Collector;
@@ -12,7 +13,7 @@ internal sealed class InProcessCollector : IDisposable
     private readonly Task<int> _run;
     private readonly TestStore _store;
 
-    public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null)
+    public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null, CompressionTimes? compression = null)
     {
         _store = store;
         CollectorOptions options = new()
@@ -22,7 +23,7 @@ internal sealed class InProcessCollector : IDisposable
             Limits = new LimitOptions { GuestRate = 1L << 30, HostRate = 1L << 32 },
             Listen = new ListenOptions { Specs = [new HybridListen(store.VmmSocket, TestStore.GuestName)] },
         };
-        _run = Task.Run(() => ServeCommand.RunAsync(change?.Invoke(options) ?? options, times ?? new SessionTimes(), _stop.Token));
+        _run = Task.Run(() => ServeCommand.RunAsync(change?.Invoke(options) ?? options, times ?? new SessionTimes(), compression ?? new CompressionTimes(), _stop.Token));
         TestStore.Await(() => _run.IsCompleted || File.Exists(store.Socket) || options.Listen.Specs.Count == 0, "the collector listens");
     }
 
