@@ -21,7 +21,7 @@ internal enum CompressionEnd
 /// goes. A kill at any point leaves at least one whole form. The compressor's thread; what needs the guest's files to stand still, which is a few system calls,
 /// runs on the storage thread: a thread of idle priority must not hold a lock that others wait for.
 /// </summary>
-/// <param name="pace">Called after each MiB; throws when it is time to stop.</param>
+/// <param name="pace">Called after each frame, or as much as one; throws when it is time to stop.</param>
 /// <param name="reached">Called between the steps: tests die there.</param>
 internal sealed unsafe class SegmentCompression(StorageWorker worker, Action pace, Action<string>? reached = null) : IDisposable
 {
@@ -162,7 +162,7 @@ internal sealed unsafe class SegmentCompression(StorageWorker worker, Action pac
             return false;
         }
         SeekTable table = new();
-        int most = SeekTable.MaxContentBytes / slotBytes * slotBytes;
+        int most = SeekTable.ContentFor(slotBytes);
         long written = 0;
         for (long at = 0; at < work.Bytes; at += most)
         {
