@@ -82,7 +82,7 @@ public sealed class CompressionTests : IDisposable
         int caughtAtWork = 0;
         // TraceQuota makes retention remove while the compressor works.
         const string configuration = "[Store]\nSegmentBytes=2M\nTraceQuota=24M\n";
-        for (int round = 0; round < Soak.Choose(12, 200); round++)
+        for (int round = 0; round < Soak.Choose(8, 200); round++)
         {
             using (CollectorProcess collector = new(_store, configuration))
             {
