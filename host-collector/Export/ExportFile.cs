@@ -35,7 +35,7 @@ internal sealed class ExportFile : IDisposable
         string target = Path.GetFullPath(path);
         try
         {
-            target = File.ResolveLinkTarget(target, returnFinalTarget: true)?.FullName ?? target;
+            target = (File.Exists(target) ? File.ResolveLinkTarget(target, returnFinalTarget: true)?.FullName : null) ?? target;
             if (Directory.Exists(target))
             {
                 throw new CommandFailure(ExitCode.Usage, $"{TerminalText.Escape(path)} is a folder; name a file in it with -o");

@@ -21,6 +21,14 @@ internal sealed record ExportSource
 
     public StoredBoot Boot => Recording.Boot;
 
+    /// <summary>How far a moment is from the beginning of what is exported to its end.</summary>
+    public double FractionAt(ulong time)
+    {
+        ulong from = Math.Max(Range.From, Recording.Oldest ?? 0);
+        ulong to = Math.Min(Range.To, Recording.Newest ?? 0);
+        return to <= from || time <= from ? 0 : (double)(time - from) / (to - from);
+    }
+
     public SubBufferReader Read(VcpuRecording vcpu) => vcpu.Read(Range, Losses.Of(vcpu).Placed);
 }
 

@@ -7,7 +7,7 @@ namespace VsockPair.Export;
 /// The container of trace.dat version 7 (<c>trace-cmd.dat.v7(5)</c>), little endian, uncompressed: a head, sections in any order, and options that say where they are.
 /// Written in one pass but for two places that are filled in at the end, so the file must be one that can seek.
 /// </summary>
-internal sealed class TraceDatFile
+internal sealed class TraceDatFile : IDisposable
 {
     public const ushort HeaderInfo = 16;
     public const ushort FtraceFormats = 17;
@@ -109,6 +109,9 @@ internal sealed class TraceDatFile
         BinaryPrimitives.WriteUInt64LittleEndian(_number, number);
         target.Write(_number, 0, sizeof(ulong));
     }
+
+    /// <summary>The file itself is its owner's.</summary>
+    public void Dispose() => _options.Dispose();
 
     private void WriteSectionHead(ushort id, ulong bytes)
     {

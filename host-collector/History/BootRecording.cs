@@ -15,6 +15,8 @@ internal sealed class BootRecording
     {
         Boot = boot;
         Vcpus = vcpus;
+        Oldest = vcpus.Min(v => (ulong?)v.Segments[0].First);
+        Newest = vcpus.Max(v => (ulong?)v.Newest);
     }
 
     public StoredBoot Boot { get; }
@@ -23,7 +25,10 @@ internal sealed class BootRecording
     public IReadOnlyList<VcpuRecording> Vcpus { get; }
 
     /// <summary>Trace clock of the newest event; null when nothing is stored.</summary>
-    public ulong? Newest => Vcpus.Max(v => (ulong?)v.Newest);
+    public ulong? Newest { get; }
+
+    /// <summary>Trace clock of the oldest stored segment.</summary>
+    public ulong? Oldest { get; }
 
     public static BootRecording Open(StoredBoot boot)
     {

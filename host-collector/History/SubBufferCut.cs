@@ -21,10 +21,10 @@ internal static class SubBufferCut
         bool any = false;
         while (events.TryRead(out RingEvent next) && next.TimeStamp <= range.To)
         {
-            end = events.Position;
+            end = events.Place.Position;
             if (!any && next.TimeStamp < range.From)
             {
-                start = events.Position;
+                start = events.Place.Position;
                 startTime = next.TimeStamp;
             }
             else
@@ -44,13 +44,13 @@ internal static class SubBufferCut
     public static bool TrySplitFirst(Span<byte> subBuffer, Span<byte> rest)
     {
         EventCursor events = new(subBuffer);
-        if (!events.TryRead(out RingEvent first) || events.Position >= SubBuffer.HeaderBytes + events.Header.DataBytes)
+        if (!events.TryRead(out RingEvent first) || events.Place.Position >= SubBuffer.HeaderBytes + events.Header.DataBytes)
         {
             return false;
         }
         subBuffer.CopyTo(rest);
-        CutTo(rest, events.Position, first.TimeStamp, SubBuffer.HeaderBytes + events.Header.DataBytes);
-        CutTo(subBuffer, SubBuffer.HeaderBytes, events.Header.TimeStamp, events.Position);
+        CutTo(rest, events.Place.Position, first.TimeStamp, SubBuffer.HeaderBytes + events.Header.DataBytes);
+        CutTo(subBuffer, SubBuffer.HeaderBytes, events.Header.TimeStamp, events.Place.Position);
         return true;
     }
 

@@ -1,5 +1,4 @@
 using System.Buffers.Text;
-using System.Text;
 using VsockPair.History;
 
 namespace VsockPair.Export;
@@ -7,7 +6,7 @@ namespace VsockPair.Export;
 /// <summary>
 /// <c>/proc/kallsyms</c> of one boot, put together again from the part that all boots of a kernel share, relative to <c>_text</c>, and the part of this boot.
 /// </summary>
-internal static class KernelSymbols
+internal static class SymbolText
 {
     private const int AddressDigits = 16;
 
