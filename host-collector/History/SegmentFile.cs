@@ -3,6 +3,7 @@ using VsockPair.Storage;
 namespace VsockPair.History;
 
 /// <summary>One segment of a vCPU's stream, known by its name alone until it is opened.</summary>
+/// <param name="FilePath">Of its uncompressed form, whichever it has.</param>
 /// <param name="First">Trace clock of its first sub-buffer, or a little more where names met.</param>
 internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBytes)
 {
@@ -14,7 +15,7 @@ internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBy
             return [];
         }
         List<SegmentFile> found = [];
-        foreach (string path in Directory.EnumerateFiles(folder))
+        foreach (string path in SegmentForms.In(folder))
         {
             if (StorePaths.TryParseSegmentName(Path.GetFileName(path.AsSpan()), out ulong first, out int subBufferBytes)
                 && subBufferBytes is >= Protocol.Wire.MinSubBufferBytes and <= Protocol.Wire.MaxSubBufferBytes)
@@ -26,7 +27,9 @@ internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBy
     }
 
     /// <summary>Null when retention took the file between its listing and now.</summary>
-    public ISegmentReader? TryOpen() => PagesReader.TryOpen(FilePath, SubBufferBytes);
+    /// <exception cref="IOException">It cannot be read, or is damaged.</exception>
+    public ISegmentReader? TryOpen() =>
+        PagesReader.TryOpen(FilePath, SubBufferBytes) ?? (ISegmentReader?)CompressedReader.TryOpen(SegmentForms.CompressedPath(FilePath), SubBufferBytes);
 
     /// <summary>The last one that may hold what was recorded at <paramref name="time"/>; the first one where all are later.</summary>
     public static int IndexAt(IReadOnlyList<SegmentFile> segments, ulong time)

@@ -15,9 +15,12 @@ internal static class SegmentForms
     public static string? Find(string segment) =>
         File.Exists(segment) ? segment : File.Exists(CompressedPath(segment)) ? CompressedPath(segment) : null;
 
-    /// <summary>Every segment in a stream's folder once, in no order.</summary>
+    /// <summary>
+    /// Every segment in a stream's folder once, in no order. Sidecars tell of them too: they stay, while readdir(3) may show neither of two forms that are exchanged
+    /// just then.
+    /// </summary>
     public static IEnumerable<string> In(string folder) =>
-        Directory.EnumerateFiles(folder).Select(PathOfForm).OfType<string>().Distinct(StringComparer.Ordinal);
+        Directory.EnumerateFiles(folder).Select(SegmentOf).OfType<string>().Distinct(StringComparer.Ordinal).Where(segment => Find(segment) is not null);
 
     /// <summary>What its forms take on the disk.</summary>
     public static long BlocksOf(string segment) => DiskSpace.BlocksOf(segment) + DiskSpace.BlocksOf(CompressedPath(segment));
@@ -33,8 +36,15 @@ internal static class SegmentForms
         File.Delete(SegmentSum.PathOf(segment));
     }
 
-    private static string? PathOfForm(string file) =>
-        file.EndsWith(StorePaths.SegmentSuffix, StringComparison.Ordinal) ? file
-        : file.EndsWith(StorePaths.SegmentSuffix + StorePaths.CompressedSuffix, StringComparison.Ordinal) ? file[..^StorePaths.CompressedSuffix.Length]
-        : null;
+    private static string? SegmentOf(string file)
+    {
+        foreach (string suffix in (string[])["", StorePaths.CompressedSuffix, StorePaths.SummarySuffix])
+        {
+            if (file.EndsWith(StorePaths.SegmentSuffix + suffix, StringComparison.Ordinal))
+            {
+                return file[..^suffix.Length];
+            }
+        }
+        return null;
+    }
 }

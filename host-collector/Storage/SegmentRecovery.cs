@@ -63,7 +63,7 @@ internal static unsafe class SegmentRecovery
                 tally.Add(slot);
                 hash.AppendData(slot);
             }
-            SegmentSum.Write(segment, hash.GetHashAndReset(), tally.Slots, tally.Events, tally.First, tally.Last);
+            SegmentSum.Write(segment, hash.GetHashAndReset(), tally.Slots, tally.Events, tally.First, tally.Last, bytes: null);
             return tally.Events;
         }
         catch (IOException)

@@ -6,7 +6,12 @@ using Xunit.Abstractions;
 
 namespace VsockPair.Functional.Tests.Collector;
 
+/// <summary>Tests that measure this process, beside which no other may run.</summary>
+[CollectionDefinition(nameof(AloneCollection), DisableParallelization = true)]
+public sealed class AloneCollection;
+
 /// <summary>What compression costs those who receive. Rounds with and without it take turns, so that whatever else the machine does meets both.</summary>
+[Collection(nameof(AloneCollection))]
 public sealed class CompressionCostTests(ITestOutputHelper output) : IDisposable
 {
     private const int SubBufferBytes = 65536;
@@ -35,8 +40,8 @@ public sealed class CompressionCostTests(ITestOutputHelper output) : IDisposable
         with.Sort();
         without.Sort();
         output.WriteLine($"median with {Median(with):F3}, without {Median(without):F3}; without ranges from {without[0]:F3} to {without[^1]:F3}");
-        // Within noise: the spread of the rounds without it, or a fifth where they happen to agree.
-        Assert.InRange(Median(with), 0, Math.Max(without[^1], 1.2 * Median(without)));
+        // Within noise: the spread of the rounds without it, or a quarter where they happen to agree.
+        Assert.InRange(Median(with), 0, Math.Max(without[^1], 1.25 * Median(without)));
     }
 
     public void Dispose() => _store.Dispose();
@@ -54,7 +59,7 @@ public sealed class CompressionCostTests(ITestOutputHelper output) : IDisposable
         using ScriptedGuestLink bulk = guest.OpenBulk(ring);
         double before = CpuSeconds("bulk");
         double compressionBefore = CpuSeconds("compress");
-        int sends = Soak.Choose(3, 10) * SendsPerSecond;
+        int sends = Soak.Choose(2, 10) * SendsPerSecond;
         long start = Environment.TickCount64;
         for (int i = 0; i < sends; i++)
         {
@@ -67,6 +72,8 @@ public sealed class CompressionCostTests(ITestOutputHelper output) : IDisposable
         double cost = CpuSeconds("bulk") - before;
         double compression = CpuSeconds("compress") - compressionBefore;
         int compressed = StoredSegment.In(StorePaths.Vcpu(boot, 0)).Count(s => s.IsCompressed);
+        bulk.ShutDown();
+        bulk.AwaitClosed();
         await collector.StopAsync();
         Directory.Delete(boot, recursive: true);
         return (cost / ((double)sends * BytesPerSend / 1e9), compression, compressed);
