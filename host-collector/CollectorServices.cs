@@ -11,14 +11,16 @@ namespace VsockPair;
 /// <summary>The parts of <c>serve</c>, one method per folder. Hosted services start in this order and stop in the opposite one.</summary>
 internal static class CollectorServices
 {
-    public static IServiceCollection AddStorage(this IServiceCollection services, CollectorOptions options) => services
+    public static IServiceCollection AddStorage(this IServiceCollection services, CollectorOptions options, CompressionTimes compression) => services
         .AddSingleton(options)
         .AddSingleton(TimeProvider.System)
         .AddSingleton<CollectorStore>()
         .AddSingleton(options.Store)
         .AddSingleton<DiskState>()
         .AddSingleton<Retention>()
-        .AddHostedService<Housekeeping>();
+        .AddSingleton(compression)
+        .AddHostedService<Housekeeping>()
+        .AddHostedService<Compressor>();
 
     public static IServiceCollection AddSessions(this IServiceCollection services, SessionTimes times) => services
         .AddSingleton(times)

@@ -33,6 +33,14 @@ internal sealed class BootClock
         return FromNanoseconds(sample.HostRealTime + (local - LocalOf(sample)));
     }
 
+    /// <summary>The trace clock at a moment of the host's.</summary>
+    public long BootAtHost(DateTimeOffset time)
+    {
+        long host = ToNanoseconds(time);
+        ClockSample sample = Before(host, s => s.HostRealTime);
+        return sample.GuestBoot + (host - sample.HostRealTime);
+    }
+
     /// <summary>What the kernel log stamps at a moment of the host's.</summary>
     public long LocalAtHost(DateTimeOffset time)
     {

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
+using VsockPair.Storage;
 using VsockPair.TestKit;
 
 namespace VsockPair.Functional.Tests.Collector;
@@ -13,11 +14,12 @@ internal sealed class InProcessCollector : IDisposable
     private readonly Task<int> _run;
     private readonly TestStore _store;
 
-    public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null)
+    public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null, CompressionTimes? compression = null)
     {
         _store = store;
         CollectorOptions options = OptionsFor(store.Folder, store.VmmSocket);
-        _run = Task.Run(() => ServeCommand.RunAsync(ServeCommand.Build(change?.Invoke(options) ?? options, times ?? new SessionTimes()), _stop.Token));
+        _run = Task.Run(() => ServeCommand.RunAsync(
+            ServeCommand.Build(change?.Invoke(options) ?? options, times ?? new SessionTimes(), compression ?? new CompressionTimes()), _stop.Token));
         TestStore.Await(() => _run.IsCompleted || Answers(store.Folder), "the collector listens");
     }
 
