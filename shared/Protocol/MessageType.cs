@@ -25,4 +25,7 @@ public enum MessageType : uint
     KmsgAck = 41,
 
     ProbeResult = 50,
+
+    TraceRequest = 60,
+    TraceAnswer = 61,
 }
