@@ -75,8 +75,8 @@ internal static partial class CollectorLog
     [LoggerMessage(2205, LogLevel.Warning, "Housekeeping of {Where} failed: {Reason}; retrying.")]
     public static partial void HousekeepingFailed(this ILogger log, string where, string reason);
 
-    [LoggerMessage(2206, LogLevel.Warning, "{Guest}: no file descriptor is left for a segment ({Count} times so far); its stream is not read, retrying every second.")]
-    public static partial void NoDescriptor(this ILogger log, string guest, long count);
+    [LoggerMessage(2206, LogLevel.Warning, "{Guest}: {Stream} cannot be stored: {Reason} (error {Count} of this guest's streams so far); not reading it, retrying.")]
+    public static partial void StreamNotStored(this ILogger log, string guest, string stream, string reason, long count);
 
     [LoggerMessage(2207, LogLevel.Information, "{Guest}: not seen for ForgetAfter; removed its {Boots} boots.")]
     public static partial void GuestForgotten(this ILogger log, string guest, int boots);

@@ -237,7 +237,7 @@ internal sealed unsafe class BulkLoop : IDisposable
     }
 
     private bool MayRead(BulkConnection connection) =>
-        !_disk.IsFull && connection.Stream.MayBeginSegment && (connection.DrainDeadline is not null || (connection.Session.Guest.Budget.HasRoom && _hostBudget.HasRoom));
+        !_disk.IsFull && connection.Stream.MayStore && (connection.DrainDeadline is not null || (connection.Session.Guest.Budget.HasRoom && _hostBudget.HasRoom));
 
     private void Serve(BulkConnection connection, byte* buffer)
     {

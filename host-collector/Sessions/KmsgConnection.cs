@@ -4,7 +4,7 @@ using VsockPair.Storage;
 namespace VsockPair.Sessions;
 
 /// <summary>
-/// The kernel log's connection: records in, acknowledgements out once they are written. While the disk is full nothing is acknowledged and nothing more is read.
+/// The kernel log's connection: records in, acknowledgements out once they are written. While the disk does not take them nothing is acknowledged and nothing more is read.
 /// <see cref="DrainAsync"/> ends it: what has arrived already is stored first, for whoever comes next is told the first record that is lacking.
 /// </summary>
 internal sealed class KmsgConnection(GuestSession session, FrameConnection connection) : IDisposable
@@ -64,11 +64,11 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
         while (!connection.Closed.IsCancellationRequested)
         {
             Outcome outcome = TakeFrames();
-            if (outcome == Outcome.Closed || (outcome == Outcome.DiskFull && _drain.IsCancellationRequested))
+            if (outcome == Outcome.Closed || (outcome == Outcome.NotStored && _drain.IsCancellationRequested))
             {
                 return;
             }
-            if (outcome == Outcome.DiskFull || !MayReceive)
+            if (outcome == Outcome.NotStored || !MayReceive)
             {
                 await PauseAsync().ConfigureAwait(false);
             }
@@ -100,7 +100,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
     private enum Outcome
     {
         NeedsMore,
-        DiskFull,
+        NotStored,
         Closed,
     }
 
@@ -143,7 +143,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
             _drainedBytes += _drain.IsCancellationRequested ? records.Length : 0;
             if (!Store(records, ref stored, out Outcome outcome))
             {
-                _held = outcome == Outcome.DiskFull ? records.ToArray() : null;
+                _held = outcome == Outcome.NotStored ? records.ToArray() : null;
                 Acknowledge(stored);
                 return outcome;
             }
@@ -157,7 +157,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
         outcome = state switch
         {
             AppendState.Malformed => Report(Violation.BadKmsgRecord),
-            AppendState.DiskFull => Outcome.DiskFull,
+            AppendState.DiskFull or AppendState.Behind => Outcome.NotStored,
             _ => Outcome.NeedsMore,
         };
         stored |= state == AppendState.Stored;

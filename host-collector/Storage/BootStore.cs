@@ -219,7 +219,7 @@ internal sealed class BootStore : IDisposable
     /// <summary>So many files of this guest wait for the storage thread that no more may be added to them.</summary>
     public bool IsBehindWithClosing => _guest.IsBehindWithClosing;
 
-    public void ReportNoDescriptor() => _guest.ReportNoDescriptor();
+    public void ReportNotStored(string stream, int errno) => _guest.ReportNotStored(stream, errno);
 
     /// <summary>Both ledgers' lines of one stream.</summary>
     public LossTotals ReadLosses(string stream)

@@ -65,6 +65,9 @@ internal sealed class DiskReserve
         }
     }
 
+    /// <param name="error">Of <see cref="Sys"/>.</param>
+    public static bool IsFull(int error) => error is -Errno.ENOSPC or -Errno.EDQUOT;
+
     private void Give(long bytes)
     {
         lock (_gate)

@@ -1,3 +1,4 @@
+using VsockPair.Linux;
 using VsockPair.Protocol;
 using VsockPair.Sessions;
 
@@ -40,8 +41,8 @@ internal sealed class GuestStore : IDisposable
     private int _closing;
     private long _closingTraceBytes;
     private long _closingKmsgBytes;
-    private long _noDescriptor;
-    private long _noDescriptorLogged = long.MinValue / 2;
+    private long _notStored;
+    private long _notStoredLogged = long.MinValue / 2;
 
     public GuestStore(CollectorStore store, string name)
     {
@@ -234,15 +235,15 @@ internal sealed class GuestStore : IDisposable
     /// <summary>Whether a segment may have been closed since the last call: the compressor has its own mark, beside retention's.</summary>
     public bool TakeMayCompress() => Interlocked.Exchange(ref _mayCompress, 0) != 0;
 
-    /// <summary>The process, or the machine, had no file descriptor for a segment of this guest.</summary>
-    public void ReportNoDescriptor()
+    /// <summary>A stream of this guest had an error that is no full disk. Logged once a second at most.</summary>
+    public void ReportNotStored(string stream, int errno)
     {
-        long count = Interlocked.Increment(ref _noDescriptor);
+        long count = Interlocked.Increment(ref _notStored);
         long now = Environment.TickCount64;
-        long logged = Interlocked.Read(ref _noDescriptorLogged);
-        if (now - logged >= 1000 && Interlocked.CompareExchange(ref _noDescriptorLogged, now, logged) == logged)
+        long logged = Interlocked.Read(ref _notStoredLogged);
+        if (now - logged >= 1000 && Interlocked.CompareExchange(ref _notStoredLogged, now, logged) == logged)
         {
-            _store.Log.NoDescriptor(Name, count);
+            _store.Log.StreamNotStored(Name, stream, Errno.Describe(errno), count);
         }
     }
 

@@ -56,7 +56,7 @@ internal sealed class KmsgStream
         }
     }
 
-    /// <summary>Stores whole records. After <see cref="AppendState.Malformed"/> those before the bad one are stored; after <see cref="AppendState.DiskFull"/> none is, and the same batch may be given again.</summary>
+    /// <summary>Stores whole records. After <see cref="AppendState.Malformed"/> those before the bad one are stored; after <see cref="AppendState.DiskFull"/> and <see cref="AppendState.Behind"/> none is, and the same batch may be given again.</summary>
     public AppendState Append(ReadOnlySpan<byte> batch)
     {
         lock (_gate)
@@ -77,9 +77,14 @@ internal sealed class KmsgStream
                 good += length;
                 count++;
             }
-            if (count > 0 && !TryStore(batch[..good], count, first, next - 1))
+            if (count > 0 && Store(batch[..good], count, first, next - 1) is int error and not 0)
             {
-                return AppendState.DiskFull;
+                if (DiskReserve.IsFull(error))
+                {
+                    return AppendState.DiskFull;
+                }
+                _boot.ReportNotStored(Name, -error);
+                return AppendState.Behind;
             }
             foreach ((ulong from, ulong to) in missing ?? [])
             {
@@ -126,13 +131,15 @@ internal sealed class KmsgStream
         }
     }
 
-    private bool TryStore(ReadOnlySpan<byte> records, long count, ulong first, ulong last)
+    /// <returns>0, or a negative error number; then nothing was stored.</returns>
+    private int Store(ReadOnlySpan<byte> records, long count, ulong first, ulong last)
     {
         if (_file is not null && _file.Bytes > 0 && _file.Bytes + records.Length > _limits.KmsgFileBytes)
         {
             CloseFile();
         }
-        return (_file is not null || KmsgFile.Create(_folder, first, out _file) == 0) && _file!.Append(records, count, last) == 0;
+        int error = _file is null ? KmsgFile.Create(_folder, first, out _file) : 0;
+        return error == 0 ? _file!.Append(records, count, last) : error;
     }
 
     private void CloseFile()
@@ -143,8 +150,8 @@ internal sealed class KmsgStream
         _file = null;
         if (closing.Records == 0)
         {
-            File.Delete(closing.FilePath);
             closing.Dispose();
+            StoredFile.Delete(closing.FilePath);
             return;
         }
         _boot.CloseLater(closing.FilePath, closing.Bytes, isKmsg: true, closing.Close);

@@ -74,7 +74,7 @@ internal sealed class LossLedger : IDisposable
                 }
                 return true;
             }
-            catch (IOException)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 // Still in the queue: nothing is lost while the process lives, and the caller's housekeeping comes again.
                 return false;

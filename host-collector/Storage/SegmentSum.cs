@@ -14,6 +14,11 @@ internal static unsafe class SegmentSum
 
     public static void Write(string file, int fd, long slots, long events, ulong first, ulong last)
     {
+        if (!File.Exists(file))
+        {
+            // Somebody has removed it, perhaps with its folder: there is nothing left to describe, and trying again would hold up its guest's other files for ever.
+            return;
+        }
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         byte[] chunk = GC.AllocateUninitializedArray<byte>(ChunkBytes, pinned: true);
         fixed (byte* p = chunk)

@@ -1,4 +1,3 @@
-using VsockPair.Linux;
 using VsockPair.Protocol;
 using VsockPair.Tracing;
 
@@ -13,10 +12,10 @@ internal enum AppendState
     /// <summary>The stream cannot be followed further.</summary>
     Malformed,
 
-    /// <summary>The disk takes no more; what was not consumed can be given again later.</summary>
+    /// <summary>The disk takes no more, of nobody; what was not consumed can be given again later.</summary>
     DiskFull,
 
-    /// <summary>This guest has to wait: for its closed segments, for a file descriptor, or for its budget. What was not consumed can be given again later.</summary>
+    /// <summary>This guest, or this stream alone, has to wait: for its closed segments, for its budget, or after an error. What was not consumed can be given again later.</summary>
     Behind,
 }
 
@@ -32,7 +31,9 @@ internal sealed unsafe class VcpuStream
     /// <summary>Charges that one call may run up before the guest's budget is asked again.</summary>
     private const int MostChargedAtOnce = 1 << 20;
 
-    private static readonly TimeSpan NoDescriptorPause = TimeSpan.FromSeconds(1);
+    /// <summary>How long nothing is tried after an error of this stream's own. Doubled with each that follows on it, up to the longest.</summary>
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
 
     private readonly Lock _gate = new();
     private readonly BootStore _boot;
@@ -41,7 +42,8 @@ internal sealed unsafe class VcpuStream
     private readonly StreamAccount _account;
     private SegmentWriter? _segment;
     private long _lastRingLine = long.MinValue / 2;
-    private long _mayCreateFrom;
+    private long _mayStoreFrom;
+    private TimeSpan _pause = FirstPause;
     private ulong _nextName;
     private readonly PendingLoss _transport;
     private readonly PendingLoss _ring;
@@ -82,8 +84,8 @@ internal sealed unsafe class VcpuStream
         }
     }
 
-    /// <summary>Whether a segment may be begun now: not while too many of this guest wait to be closed, nor right after there was no descriptor for one.</summary>
-    public bool MayBeginSegment => !_boot.IsBehindWithClosing && Environment.TickCount64 >= Volatile.Read(ref _mayCreateFrom);
+    /// <summary>Whether anything may be stored now: not while too many segments of this guest wait to be closed, nor for some time after an error.</summary>
+    public bool MayStore => !_boot.IsBehindWithClosing && Environment.TickCount64 >= Volatile.Read(ref _mayStoreFrom);
 
     /// <summary>What the open segment takes on the disk.</summary>
     public long OpenBytes
@@ -139,9 +141,10 @@ internal sealed unsafe class VcpuStream
                 bool extends = whole && prefix == 0 && (run.Slots == 0 || run.Slots < Room(subBufferBytes));
                 if (!extends && run.Slots > 0)
                 {
-                    if (!WriteRun(received + consumed, subBufferBytes, ref run, ref consumed))
+                    int error = WriteRun(received + consumed, subBufferBytes, ref run, ref consumed);
+                    if (error != 0)
                     {
-                        return AppendState.DiskFull;
+                        return NotStored(error);
                     }
                     if (whole)
                     {
@@ -174,9 +177,10 @@ internal sealed unsafe class VcpuStream
                 int events = Count(record, header);
                 if (prefix > 0)
                 {
-                    if (_segment!.WriteTail(record, length) != 0)
+                    int error = _segment!.WriteTail(record, length);
+                    if (error != 0)
                     {
-                        return AppendState.DiskFull;
+                        return NotStored(error);
                     }
                     Book(events, header.TimeStamp, length);
                     charge += Math.Max(0, tailCharge - length);
@@ -302,18 +306,28 @@ internal sealed unsafe class VcpuStream
         {
             return AppendState.Stored;
         }
-        if (!MayBeginSegment)
+        if (!MayStore)
         {
             return AppendState.Behind;
         }
         int error = SegmentWriter.Create(_folder, firstTimeStamp, ref _nextName, subBufferBytes, out _segment);
-        if (error is -Errno.EMFILE or -Errno.ENFILE)
+        return error == 0 ? AppendState.Stored : NotStored(error);
+    }
+
+    /// <summary>
+    /// Only a full disk is everybody's. A folder that is gone (ENOENT), no right to it (EACCES), a bad block (EIO), no descriptor (EMFILE): whatever else goes wrong may be
+    /// this stream's alone, and no other may wait for it.
+    /// </summary>
+    private AppendState NotStored(int error)
+    {
+        if (DiskReserve.IsFull(error))
         {
-            _boot.ReportNoDescriptor();
-            Volatile.Write(ref _mayCreateFrom, Environment.TickCount64 + (long)NoDescriptorPause.TotalMilliseconds);
-            return AppendState.Behind;
+            return AppendState.DiskFull;
         }
-        return error == 0 ? AppendState.Stored : AppendState.DiskFull;
+        _boot.ReportNotStored(Name, -error);
+        Volatile.Write(ref _mayStoreFrom, Environment.TickCount64 + (long)_pause.TotalMilliseconds);
+        _pause = TimeSpan.FromTicks(Math.Min(2 * _pause.Ticks, LongestPause.Ticks));
+        return AppendState.Behind;
     }
 
     private void CloseSegment()
@@ -322,14 +336,15 @@ internal sealed unsafe class VcpuStream
         _segment = null;
         if (closing.Slots == 0)
         {
-            File.Delete(closing.FilePath);
             closing.Dispose();
+            StoredFile.Delete(closing.FilePath);
             return;
         }
         _boot.CloseLater(closing.FilePath, closing.Written, isKmsg: false, closing.Close);
     }
 
-    private bool WriteRun(byte* first, int subBufferBytes, ref Run run, ref int consumed)
+    /// <returns>0, or the negative error number that ended the write early.</returns>
+    private int WriteRun(byte* first, int subBufferBytes, ref Run run, ref int consumed)
     {
         int written = _segment!.Write(first, run.Slots, out int error);
         if (error != 0)
@@ -350,11 +365,12 @@ internal sealed unsafe class VcpuStream
             consumed += run.Bytes;
         }
         run = default;
-        return error == 0;
+        return error;
     }
 
     private void Book(long events, ulong lastTimeStamp, int bytes)
     {
+        _pause = FirstPause;
         _segment!.Account(events, lastTimeStamp);
         _account.AddStored(events);
         Rate.Add(bytes, events);

@@ -1,0 +1,109 @@
+using VsockPair.Protocol;
+
+namespace VsockPair.Tracing;
+
+/// <summary>
+/// What may be asked of a guest's tracing. Every name becomes part of a path or a word of the kernel's own languages (<c>set_ftrace_filter</c> knows commands,
+/// a number there is a line), so only characters that mean nothing there are let in. The collector looks before it sends, the agent before it obeys.
+/// </summary>
+public static class TraceNames
+{
+    public const string Function = "function";
+    public const string FunctionGraph = "function_graph";
+
+    private const int MaxNameChars = 128;
+    private const int FewestPlainChars = 3;
+
+    /// <returns>Null, or what is wrong with the first thing that is.</returns>
+    public static string? FaultOf(in TraceSettings settings, int seconds)
+    {
+        int chars = 0;
+        foreach (string name in settings.Events)
+        {
+            if (!IsEvent(name))
+            {
+                return $"\"{name}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
+            }
+            chars += name.Length;
+        }
+        foreach (string filter in settings.Filters)
+        {
+            if (FaultOfFilter(filter) is string fault)
+            {
+                return fault;
+            }
+            chars += filter.Length;
+        }
+        foreach (string name in settings.Functions)
+        {
+            if (!IsFunction(name))
+            {
+                return $"\"{name}\" is no function: write letters, digits, _ and ., with * and ? but at least {FewestPlainChars} characters that are none";
+            }
+            chars += name.Length;
+        }
+        return settings.Tracer is not ("" or Function or FunctionGraph) ? $"\"{settings.Tracer}\" is no tracer: write {Function} or {FunctionGraph}"
+            : settings.Tracer.Length > 0 != settings.Functions.Count > 0 ? "a tracer needs functions to follow, and functions need a tracer"
+            : settings.BufferKb is not 0 and (< Wire.MinTraceBufferKb or > Wire.MaxTraceBufferKb)
+                ? $"a buffer has {Wire.MinTraceBufferKb} to {Wire.MaxTraceBufferKb} KiB per vCPU"
+            : seconds is < 0 or > Wire.MaxTraceSeconds ? "a trace lasts at most a day"
+            : chars > Wire.MaxTraceTextChars ? $"a request has at most {Wire.MaxTraceTextChars} characters of names and filters"
+            : null;
+    }
+
+    /// <summary>SYSTEM or SYSTEM:EVENT, with * and ?.</summary>
+    public static bool IsEvent(string text)
+    {
+        int colon = text.IndexOf(':', StringComparison.Ordinal);
+        return colon < 0 ? IsName(text, "-_*?") : IsName(text[..colon], "-_*?") && IsName(text[(colon + 1)..], "-_*?");
+    }
+
+    /// <summary>Cuts <c>SYSTEM:EVENT EXPRESSION</c>.</summary>
+    public static bool TrySplitFilter(string filter, out string name, out string expression)
+    {
+        int space = filter.IndexOf(' ', StringComparison.Ordinal);
+        name = space < 0 ? "" : filter[..space];
+        expression = space < 0 ? "" : filter[space..].Trim(' ');
+        int colon = name.IndexOf(':', StringComparison.Ordinal);
+        return colon > 0 && IsName(name[..colon], "-_") && IsName(name[(colon + 1)..], "-_");
+    }
+
+    private static string? FaultOfFilter(string filter)
+    {
+        foreach (char c in filter)
+        {
+            if (c is < ' ' or > '~')
+            {
+                return "a filter has printable ASCII characters only";
+            }
+        }
+        return !TrySplitFilter(filter, out _, out string expression) || expression.Length == 0
+            ? $"\"{filter}\" is no filter: write SYSTEM:EVENT EXPRESSION, e.g. kmem:kmalloc bytes_req > 4096"
+            // To the kernel that is the word for no filter.
+            : expression == "0" ? "\"0\" is no expression: leave the filter out"
+            : filter.Length >= Wire.MaxStringBytes ? $"a filter has less than {Wire.MaxStringBytes} characters"
+            : null;
+    }
+
+    private static bool IsFunction(string text)
+    {
+        int plain = 0;
+        foreach (char c in text)
+        {
+            plain += c is '*' or '?' ? 0 : 1;
+        }
+        return IsName(text, "_.*?") && plain >= FewestPlainChars && !char.IsAsciiDigit(text[0]);
+    }
+
+    private static bool IsName(string text, string besides)
+    {
+        foreach (char c in text)
+        {
+            if (!char.IsAsciiLetterOrDigit(c) && !besides.Contains(c, StringComparison.Ordinal))
+            {
+                return false;
+            }
+        }
+        return text.Length is > 0 and <= MaxNameChars;
+    }
+}
