@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a tier of the tests and ends with one line: N passed, N failed, N skipped.
-# usage: tests/run.sh fast | all | soak
+# usage: tests/run.sh fast | all | soak | fuzz
 set -uo pipefail
 cd "$(dirname "$0")/.."
 tier=$1
@@ -10,9 +10,10 @@ trap 'rm -rf "$results"' EXIT
 fast=(Shared.Tests GuestAgent.Tests HostCollector.Tests Functional.Tests)
 case $tier in
     fast) projects=("${fast[@]}") ;;
-    all) projects=("${fast[@]}" Vm.Tests) ;;
+    all) projects=("${fast[@]}" Vm.Tests); export VSOCKPAIR_FUZZ_MILLIONS=1 ;;
     soak) projects=(Functional.Tests Vm.Tests); export VSOCKPAIR_SOAK=1 ;;
-    *) echo "usage: tests/run.sh fast | all | soak" >&2; exit 2 ;;
+    fuzz) projects=(HostCollector.Tests); export VSOCKPAIR_FUZZ_MILLIONS=10 ;;
+    *) echo "usage: tests/run.sh fast | all | soak | fuzz" >&2; exit 2 ;;
 esac
 
 dotnet build VsockPair.sln -c Release --nologo -nodeReuse:false -v quiet -clp:NoSummary || { echo "the build failed" >&2; exit 1; }
@@ -22,6 +23,8 @@ filter=()
 if [[ $tier == all ]]; then
     filter=(--filter 'Category!=Nested')
     echo "left out here, run by make soak: the nested guests (vhost_vsock)"
+elif [[ $tier == fuzz ]]; then
+    filter=(--filter 'Category=Fuzz')
 fi
 
 status=0
