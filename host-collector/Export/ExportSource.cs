@@ -49,6 +49,9 @@ internal sealed class ExportCounts
     /// <summary>Slots that held no sub-buffer.</summary>
     public long Damaged { get; set; }
 
+    /// <summary>Names of metadata that is there and could not be used.</summary>
+    public List<string> Faults { get; } = [];
+
     public void Add(EventLoss loss)
     {
         LostEvents = Saturating.Add(LostEvents, (long)Math.Min(loss.Events ?? 0, long.MaxValue));

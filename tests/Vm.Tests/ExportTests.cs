@@ -1,3 +1,4 @@
+using System.Text;
 using VsockPair.TestKit;
 using VsockPair.TestKit.Vm;
 using Xunit.Abstractions;
@@ -76,17 +77,29 @@ public sealed class ExportTests(ITestOutputHelper output)
 
     private async Task CompareAsync(string what, Recording recording, string work, bool expectsLoss)
     {
-        string own = Path.Combine(work, "own.dat");
-        await ExportAsync(recording, own);
-        string judge = await TraceCmd.RestoreAsync(recording.Boot, Enumerable.Range(0, recording.Cpus), recording.Kallsyms, work);
-        List<string> expected = await TraceCmd.ReportAsync(judge).ToListAsync();
+        List<string> expected = [];
+        await TraceCmdReport.ReadAsync(
+            recording.Boot.MetadataNames.Select(name => KeyValuePair.Create(name, recording.Boot.Metadata(name))),
+            Encoding.Latin1.GetBytes(recording.Kallsyms),
+            [.. Enumerable.Range(0, recording.Cpus).Select(cpu => recording.Boot.Segments(cpu).Select(segment => segment.Path))],
+            recording.Boot.Record["sub_buffer_bytes"]!.GetValue<int>(),
+            expected.Add);
         output.WriteLine($"{what}: {expected.Count} lines");
         Assert.True(expected.Count > 100, $"{what}: trace-cmd's own file has {expected.Count} lines");
         if (expectsLoss)
         {
             Assert.Contains(expected, line => line.Contains("EVENTS DROPPED", StringComparison.Ordinal));
         }
-        AssertSame(what, expected, await TraceCmd.ReportAsync(own).ToListAsync());
+
+        string own = Path.Combine(work, "own.dat");
+        await ExportAsync(recording, own);
+        List<string> found = [];
+        await TraceCmdReport.PrintAsync(own, found.Add);
+        AssertSame($"{what}, .dat", expected, found);
+
+        string text = Path.Combine(work, "own.txt");
+        await ExportAsync(recording, text);
+        AssertSame($"{what}, .txt", expected, [.. await File.ReadAllLinesAsync(text, Encoding.Latin1)]);
     }
 
     private static void AssertSame(string what, List<string> expected, List<string> found)
