@@ -20,7 +20,8 @@ internal sealed class SampleTrace(SampleStore store, string boot = SampleStore.N
     public const int MostEvents = (SubBufferBytes - SubBuffer.HeaderBytes) / EventBytes;
 
     /// <param name="symbols">Whether the kernel's symbols are there.</param>
-    public void WriteMetadata(bool symbols = true)
+    /// <param name="moreSymbols">Symbols beside the two that tests look for.</param>
+    public void WriteMetadata(bool symbols = true, int moreSymbols = 0)
     {
         Dictionary<string, string> files = new()
         {
@@ -37,7 +38,8 @@ internal sealed class SampleTrace(SampleStore store, string boot = SampleStore.N
         };
         if (symbols)
         {
-            files["kallsyms"] = "+0 T _text\n+5a0 T do_one\n0000000000001000 A fixed\n";
+            files["kallsyms"] = "+0 T _text\n+5a0 T do_one\n0000000000001000 A fixed\n"
+                + string.Concat(Enumerable.Range(1, moreSymbols).Select(i => $"+{0x1000 + i * 64:x} t some_symbol_of_the_usual_length_number_{i:D10}\n"));
             files["kallsyms-boot"] = "ffffffff81000000 _text\nffffffffc0000000 t in_module\t[mod]\n";
         }
         Dictionary<string, string> hashes = [];
