@@ -3,7 +3,7 @@ using VsockPair.TestKit.Vm;
 namespace VsockPair.Vm.Tests;
 
 /// <summary>What to trace in a guest, and what to let it do meanwhile.</summary>
-internal sealed record DecodingScenario(string Name, string Setup, string Load)
+internal sealed record DecodingScenario(string Name, int MinimumEvents, string Setup, string Load)
 {
     /// <summary>Files, processes, signals, pipes, sockets, sleeps, memory: a little of everything that a busybox can cause.</summary>
     private const string Everything = """
@@ -25,14 +25,14 @@ internal sealed record DecodingScenario(string Name, string Setup, string Load)
         """;
 
     public static DecodingScenario Common { get; } = new(
-        "common",
+        "common", 40,
         "for e in sched irq timer signal oom block raw_syscalls workqueue rcu net tcp task printk power; do [ -e events/$e ] && echo 1 > events/$e/enable; done",
         Everything);
 
-    public static DecodingScenario All { get; } = new("all", "echo 1 > events/enable", Everything);
+    public static DecodingScenario All { get; } = new("all", 150, "echo 1 > events/enable", Everything);
 
     public static DecodingScenario Probes { get; } = new(
-        "probes",
+        "probes", 5,
         """
         echo 'p:opened do_sys_openat2 dfd=%di:s32 path=+0(%si):ustring how=+0(%dx):x64' > kprobe_events
         echo 'r:opened_ret do_sys_openat2 fd=$retval:s32' >> kprobe_events
@@ -46,12 +46,12 @@ internal sealed record DecodingScenario(string Name, string Setup, string Load)
         Everything);
 
     public static DecodingScenario Function { get; } = new(
-        "function",
+        "function", 2,
         "echo 'vfs_*' > set_ftrace_filter; echo '*sched*' >> set_ftrace_filter; echo function > current_tracer; echo 1 > events/sched/sched_switch/enable",
         Everything);
 
     public static DecodingScenario Graph { get; } = new(
-        "graph",
+        "graph", 3,
         "echo ksys_read > set_graph_function; echo 'ksys_write' >> set_graph_function; echo function_graph > current_tracer; echo 1 > events/sched/sched_switch/enable",
         Everything);
 

@@ -98,6 +98,10 @@ internal sealed class ConversionReader(string text, IReadOnlyList<PrintNode> arg
                     {
                         return false;
                     }
+                    if (pointer is ['h', ..] && lengthArgument is null)
+                    {
+                        conversion = conversion with { Width = 1 };
+                    }
                     _parts.Add(new PrintProgram.Part([], conversion with { Specifier = c, Pointer = pointer }, argument, lengthArgument, isPrecision));
                     return true;
                 default:

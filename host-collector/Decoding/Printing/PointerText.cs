@@ -69,7 +69,7 @@ internal static class PointerText
         {
             case 'M' or 'm': AppendMac(target, bytes, letters); break;
             case 'U': AppendUuid(target, bytes, letters); break;
-            case 'h': AppendBytes(target, bytes, letters, Math.Max(conversion.Width, 1)); break;
+            case 'h': AppendBytes(target, bytes, letters, conversion.Width); break;
             default: AddressText.Append(target, bytes, letters); break;
         }
     }

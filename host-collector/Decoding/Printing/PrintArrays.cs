@@ -23,7 +23,7 @@ internal sealed class HexNode(PrintNode bytes, PrintNode length, bool hasSpaces)
     }
 }
 
-/// <summary><c>__print_array(bytes, count, element size)</c>.</summary>
+/// <summary><c>__print_array(bytes, count, element size)</c>: decimal numbers with spaces, not the kernel's braces and hexadecimal ones.</summary>
 internal sealed class NumbersNode(PrintNode bytes, PrintNode count, PrintNode elementSize) : PrintNode
 {
     public override int Depth { get; } = Math.Max(bytes.Depth, Math.Max(count.Depth, elementSize.Depth)) + 1;
@@ -36,7 +36,6 @@ internal sealed class NumbersNode(PrintNode bytes, PrintNode count, PrintNode el
         }
         ulong size = elementSize.Number(context);
         ulong left = count.Number(context);
-        target.Append('{');
         int at = 0;
         for (bool isFirst = true; left > 0; left--, isFirst = false)
         {
@@ -45,18 +44,21 @@ internal sealed class NumbersNode(PrintNode bytes, PrintNode count, PrintNode el
             {
                 break;
             }
-            target.Append(isFirst ? ""u8 : ","u8);
-            if (size is not (1 or 2 or 4 or 8))
+            target.Append(isFirst ? ""u8 : " "u8);
+            ulong number = (ulong)FieldFormat.ReadInteger(all.Slice(at, step), isSigned: false);
+            if (size is 1 or 2 or 4 or 8)
+            {
+                target.AppendDecimal(number);
+            }
+            else
             {
                 target.Append("BAD SIZE:"u8);
                 target.AppendDecimal((int)size);
-                target.Append(' ');
+                target.Append(" 0x"u8);
+                target.AppendHex(number);
             }
-            target.Append("0x"u8);
-            target.AppendHex((ulong)FieldFormat.ReadInteger(all.Slice(at, step), isSigned: false));
             at += step;
         }
-        target.Append('}');
     }
 }
 

@@ -71,12 +71,11 @@ internal sealed partial class PrintParser
         return true;
     }
 
+    /// <summary>A string; or what stands for none: <c>NULL</c>, <c>((void *)0)</c>.</summary>
     private bool TryTableName(out string name)
     {
-        name = scanner.Value;
-        bool isThere = scanner.Token is PrintToken.Text or PrintToken.Word;
-        scanner.Next();
-        return isThere;
+        name = TryExpression(out PrintNode? node) ? node.Uncast switch { StringNode text => text.SourceText, AtomNode atom => atom.SourceText, _ => "" } : "";
+        return node is not null;
     }
 
     private static long Constant(PrintNode node)

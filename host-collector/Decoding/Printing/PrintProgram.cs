@@ -71,7 +71,7 @@ internal sealed class PrintProgram
         public Conversion WithLength(int length) =>
             IsPrecision ? Conversion with { Precision = length < 0 ? -1 : Math.Min(length, MaxPrecision) }
             : length < 0 ? Conversion with { IsLeft = true, Width = (int)Math.Min(-(long)length, Conversion.MaxWidth) }
-            : Conversion with { Width = Math.Min(length, Conversion.MaxWidth) };
+            : Conversion with { Width = Conversion.Specifier == 'p' ? length : Math.Min(length, Conversion.MaxWidth) };
 
         /// <summary>Digits are padded up to it; of text it shows no more than there is.</summary>
         private int MaxPrecision => Conversion.Specifier is 's' or 'p' ? int.MaxValue : Conversion.MaxWidth;
