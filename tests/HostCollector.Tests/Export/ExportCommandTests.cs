@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Mono.Unix.Native;
 using VsockPair.HostCollector.Tests.Commands;
 using VsockPair.Storage;
 using VsockPair.TestKit;
@@ -30,7 +31,7 @@ public sealed class ExportCommandTests : IDisposable
         _trace.WriteSegment(2, Start + 500, SampleTrace.SubBufferOf(Start + 500, 100, 1), SampleTrace.SubBufferOf(Start + 1000, 101, 1));
         Assert.Equal(
         [
-            "cpus=2",
+            "cpus=3",
             SampleTrace.Line(0, Start, 0),
             SampleTrace.Line(2, Start + 500, 100),
             SampleTrace.Line(0, Start + 1000, 1),
@@ -65,7 +66,8 @@ public sealed class ExportCommandTests : IDisposable
         _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, SampleTrace.MostEvents), SampleTrace.SubBufferOf(Start + 500_000, 500, 100));
         _trace.WriteSegment(3, Start + 10, SampleTrace.SubBufferOf(Start + 10, 1000, 100));
         string[] range = ["-S", "boot+100.000050", "-U", "boot+100.000520"];
-        Assert.Equal((await ExportLinesAsync("txt", range))[1..], (await ReportAsync(range))[1..]);
+        Assert.Equal(await ExportLinesAsync("txt", range), await ReportAsync(range));
+        Assert.Equal(await ExportLinesAsync("txt", "--cpu", "3"), await ReportAsync("--cpu", "3"));
     }
 
     /// <summary>A loss in transport lies after the last sub-buffer stored before it; the next one is full to its last bytes.</summary>
@@ -113,6 +115,22 @@ public sealed class ExportCommandTests : IDisposable
         string segment = _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 2));
         await File.AppendAllBytesAsync(segment, SampleTrace.SubBufferOf(Start + 9000, 2, 2)[..3000]);
         Assert.Equal(3, (await ExportLinesAsync("txt")).Length);
+    }
+
+    /// <summary>What is no file keeps its place: nobody wants a file in the place of /dev/null.</summary>
+    [Fact]
+    public async Task Pipe_is_written_as_the_export_goes()
+    {
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 2));
+        string pipe = Path.Combine(_store.Root, "pipe.txt");
+        Assert.Equal(0, Syscall.mkfifo(pipe, FilePermissions.S_IRUSR | FilePermissions.S_IWUSR));
+        Task<string[]> reader = Task.Run(() => File.ReadAllLines(pipe));
+        (int exitCode, _, string error) = await _store.RunAsync("export", "web1", "-o", pipe);
+        Assert.True(exitCode == 0, error);
+        Assert.Equal(3, (await reader).Length);
+        await FailsAsync(2, "it needs a file", "export", "web1", "-o", pipe, "--format", "dat");
+        Assert.Equal(0, Syscall.stat(pipe, out Stat still));
+        Assert.Equal(FilePermissions.S_IFIFO, still.st_mode & FilePermissions.S_IFMT);
     }
 
     [Fact]
