@@ -145,6 +145,7 @@ public sealed class ExportCommandTests : IDisposable
         await FailsAsync(2, "--format: there is no pcap", "export", "web1", "-o", file, "--format", "pcap");
         await FailsAsync(2, "cannot be written to -", "export", "web1", "-o", "-", "--format", "dat");
         await FailsAsync(1, "cannot be written", "export", "web1", "-o", Path.Combine(_store.Root, "no", "such", "folder.dat"));
+        await FailsAsync(1, "No space left on device", "export", "web1", "-o", "/dev/full", "--format", "txt");
         Assert.Empty(Directory.GetFiles(_store.Root));
     }
 
