@@ -117,6 +117,23 @@ public sealed class ExportCommandTests : IDisposable
         Assert.Equal(3, (await ExportLinesAsync("txt")).Length);
     }
 
+    /// <summary>The guest crashed half a minute before noon and was up again at once: the last minute lies in two boots.</summary>
+    [Fact]
+    public async Task Range_over_two_boots_takes_the_newest_and_names_the_other()
+    {
+        _store.AddBoot(SampleStore.OldBoot, SampleStore.Noon.AddSeconds(-130));
+        SampleTrace old = new(_store, SampleStore.OldBoot);
+        old.WriteMetadata();
+        old.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 5));
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 2));
+        (int exitCode, string output, string error) = await _store.RunAsync("export", "web1", "-o", Path.Combine(_store.Root, "out.txt"), "-S", "-60s");
+        Assert.Equal((0, ""), (exitCode, output));
+        Assert.Contains($"boot {SampleStore.OldBoot}, first seen", error, StringComparison.Ordinal);
+        Assert.Contains($"2 events of boot {SampleStore.NewBoot}, none lost", error, StringComparison.Ordinal);
+        Assert.Equal(6, (await ExportLinesAsync("txt", "-b", "-1")).Length);
+        Assert.Equal(3, (await ExportLinesAsync("txt", "-S", "2026-01-31T11:59:50Z")).Length);
+    }
+
     /// <summary>What is no file keeps its place: nobody wants a file in the place of /dev/null.</summary>
     [Fact]
     public async Task Pipe_is_written_as_the_export_goes()
