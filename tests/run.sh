@@ -9,10 +9,9 @@ trap 'rm -rf "$results"' EXIT
 
 fast=(Shared.Tests GuestAgent.Tests HostCollector.Tests Functional.Tests)
 case $tier in
-    fast) ;;
-    all) export VSOCKPAIR_FUZZ_MILLIONS=1 ;;
+    fast | all) ;;
     soak) export VSOCKPAIR_SOAK=1 ;;
-    fuzz) export VSOCKPAIR_FUZZ_MILLIONS=10 ;;
+    fuzz) export VSOCKPAIR_FUZZ=1 ;;
     *) echo "usage: tests/run.sh fast | all | soak | fuzz" >&2; exit 2 ;;
 esac
 

@@ -98,13 +98,7 @@ internal sealed partial class PrintParser
         }
         else
         {
-            string type = "";
-            while (scanner.Token == PrintToken.Word || scanner.IsSymbol("*"))
-            {
-                type += type.Length == 0 ? scanner.Value : " " + scanner.Value;
-                scanner.Next();
-            }
-            size = CTypes.SizeOf(type);
+            size = CTypes.SizeOf(TypeName());
         }
         return size == 0 ? null : new AtomNode(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{size}"), (ulong)size);
     }

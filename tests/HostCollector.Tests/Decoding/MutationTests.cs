@@ -26,6 +26,7 @@ public sealed class MutationTests(ITestOutputHelper output)
         int cases = Fuzz.Cases(0.9);
         Mutator mutator = new(Fuzz.Seed);
         using GuardedBytes memory = new(BufferBytes);
+        Assert.True(memory.IsGuarded);
         (ReportText Report, byte[][] Payloads)[] recordings = [.. Recordings().Select(c => (new ReportText(c.Catalog()), Mutator.Payloads(c)))];
         TextLine text = new();
         byte[] scratch = new byte[BufferBytes];
