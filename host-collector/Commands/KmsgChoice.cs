@@ -1,3 +1,5 @@
+using VsockPair.Storage;
+
 namespace VsockPair.Commands;
 
 /// <summary>Passes on the records of one boot that lie in a range of the guest's own clock, and the gaps between them.</summary>
@@ -11,7 +13,7 @@ internal sealed class KmsgChoice(IKmsgPrinter printer, StoredBoot boot, BootCloc
 
     public int Shown { get; private set; }
 
-    public bool Take(in KmsgEntry record)
+    public bool Take(in KmsgRecord record)
     {
         ulong next = _next;
         _next = record.Sequence + 1;
