@@ -46,13 +46,27 @@ public ref struct EventCursor
     }
 
     /// <summary>Only the events, without a header: for those who count and need no times.</summary>
-    internal static EventCursor OverData(ReadOnlySpan<byte> data) => new(data, default);
+    internal static EventCursor OverData(ReadOnlySpan<byte> data) => new(data, default(SubBuffer));
 
     private EventCursor(ReadOnlySpan<byte> data, SubBuffer header)
     {
         _data = data;
         Header = header;
     }
+
+    /// <summary>Goes on where another cursor over the same bytes stood: what a class has to keep instead of a cursor.</summary>
+    public EventCursor(ReadOnlySpan<byte> subBuffer, CursorPlace place)
+        : this(subBuffer)
+    {
+        if (!IsMalformed && place.Position > 0)
+        {
+            _at = Math.Clamp(place.Position - SubBuffer.HeaderBytes, 0, _data.Length);
+            _time = place.Time;
+        }
+    }
+
+    /// <summary>Where the walk stands.</summary>
+    public readonly CursorPlace Place => new(SubBuffer.HeaderBytes + _at, _time);
 
     public SubBuffer Header { get; }
 
@@ -119,3 +133,8 @@ public ref struct EventCursor
         return false;
     }
 }
+
+/// <summary>A place between two events of a sub-buffer.</summary>
+/// <param name="Position">Bytes of the sub-buffer that lie before it, its header included; 0 for the beginning.</param>
+/// <param name="Time">Trace clock of the event before it.</param>
+public readonly record struct CursorPlace(int Position, ulong Time);

@@ -52,7 +52,7 @@ public static class TraceCmdReport
                 raw.Add(file);
             }
             await RunAsync(work, ["restore", "-i", head, "-o", Path.Combine(work, "trace.dat"), .. raw]);
-            await ReportAsync(work, line);
+            await PrintAsync(Path.Combine(work, "trace.dat"), line);
         }
         finally
         {
@@ -60,9 +60,10 @@ public static class TraceCmdReport
         }
     }
 
-    private static async Task ReportAsync(string work, Action<string> line)
+    /// <summary>Hands each line of the report of a trace.dat to <paramref name="line"/>.</summary>
+    public static async Task PrintAsync(string file, Action<string> line)
     {
-        using Process process = Start(work, ["report", "-i", Path.Combine(work, "trace.dat")]);
+        using Process process = Start(Path.GetDirectoryName(file)!, ["report", "-i", file]);
         // Guest text is no UTF-8 for sure, and lines must compare byte for byte.
         using StreamReader output = new(process.StandardOutput.BaseStream, System.Text.Encoding.Latin1);
         Task<string> error = process.StandardError.ReadToEndAsync();
