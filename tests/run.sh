@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a tier of the tests and ends with one line: N passed, N failed, N skipped.
-# usage: tests/run.sh fast | all | soak
+# usage: tests/run.sh fast | all | soak | fuzz
 set -uo pipefail
 cd "$(dirname "$0")/.."
 tier=$1
@@ -11,7 +11,8 @@ fast=(Shared.Tests GuestAgent.Tests HostCollector.Tests Functional.Tests)
 case $tier in
     fast | all) ;;
     soak) export VSOCKPAIR_SOAK=1 VSOCKPAIR_SOAK_FIGURES="$results/figures" ;;
-    *) echo "usage: tests/run.sh fast | all | soak" >&2; exit 2 ;;
+    fuzz) export VSOCKPAIR_FUZZ=1 ;;
+    *) echo "usage: tests/run.sh fast | all | soak | fuzz" >&2; exit 2 ;;
 esac
 
 dotnet build VsockPair.sln -c Release --nologo -nodeReuse:false -v quiet -clp:NoSummary || { echo "the build failed" >&2; exit 1; }
@@ -39,6 +40,7 @@ case $tier in
         run Functional.Tests Functional.Tests
         run Vm.Tests Vm.Tests
         ;;
+    fuzz) run HostCollector.Tests HostCollector.Tests --filter 'Category=Fuzz' ;;
 esac
 
 counters() { cat "$results"/*.trx 2>/dev/null | grep -o "<Counters [^>]*" | grep -o " $1=\"[0-9]*\"" | tr -dc '0-9\n' | awk '{n += $1} END {print n + 0}'; }
