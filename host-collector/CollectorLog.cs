@@ -93,6 +93,9 @@ internal static partial class CollectorLog
     [LoggerMessage(2211, LogLevel.Error, "{Segment} is not what its .sum says: the disk has damaged it. It is left as it is, uncompressed.")]
     public static partial void SegmentDamaged(this ILogger log, string segment);
 
+    [LoggerMessage(2212, LogLevel.Warning, "The host's clock was set by {Step} since the start: nothing is removed by its age until it is back, or serve is started again.")]
+    public static partial void ClockSet(this ILogger log, TimeSpan step);
+
     [LoggerMessage(2300, LogLevel.Information, "vsockpair {Version} serves store {Store}.")]
     public static partial void Started(this ILogger log, string version, string store);
 

@@ -17,6 +17,7 @@ internal static class CollectorServices
         .AddSingleton<CollectorStore>()
         .AddSingleton(options.Store)
         .AddSingleton<DiskState>()
+        .AddSingleton<HostAge>()
         .AddSingleton<Retention>()
         .AddSingleton(compression)
         .AddHostedService<Housekeeping>()

@@ -25,7 +25,7 @@ internal sealed class LossMap
         // Retention's lines: they outlive the boots, and a line may be there a moment before its file goes.
         foreach (LossRecord loss in JsonLines.Read(StorePaths.Losses(guest.Folder), StoreJson.Default.LossRecord, remarks))
         {
-            if (loss.Boot == recording.Boot.Name && map._vcpus.TryGetValue(loss.Stream, out VcpuLosses? losses) && !losses.HasFile(loss.File))
+            if (loss.Boot == recording.Boot.Name && map._vcpus.TryGetValue(loss.Stream, out VcpuLosses? losses) && !losses.HasAny(loss.Files))
             {
                 losses.Add(loss, clock);
             }
@@ -51,7 +51,7 @@ internal sealed class VcpuLosses(VcpuRecording vcpu)
 
     public long Retention { get; private set; }
 
-    public bool HasFile(string? name) => name is not null && _files.Contains(name);
+    public bool HasAny(IReadOnlyList<string>? names) => names?.Any(_files.Contains) == true;
 
     public void Add(LossRecord loss, BootClock? clock)
     {

@@ -7,11 +7,15 @@ namespace VsockPair.Storage;
 /// <summary>One folder under <c>boots/</c>: a life of a boot. Made when its first session begins or when its leftovers are tidied; lives as long as the collector. Any thread.</summary>
 internal sealed class BootStore : IDisposable
 {
+    /// <summary>About six weeks of samples, so half of it is more than the trace of any sensible quota.</summary>
+    private const int MaxClockBytes = 64 << 20;
+
     private readonly Lock _gate = new();
     private readonly Lock _making = new();
     private readonly GuestStore _guest;
     private readonly StoreLimits _limits;
     private readonly TimeProvider _time;
+    private readonly DiskReserve _reserve;
     private readonly LossLedger _ledger;
     private readonly ConcurrentDictionary<int, VcpuStream> _streams = new();
     /// <summary>Hashes that the record has no more, and boot.json still has: their files stay until it is written.</summary>
@@ -20,6 +24,7 @@ internal sealed class BootStore : IDisposable
     private KmsgStream? _kmsg;
     private BootRecord _record;
     private bool _dirty;
+    private bool _unsynced;
     private int _openSeconds;
 
     public BootStore(GuestStore guest, string folder, BootRecord record, bool isNew, StoreLimits limits, DiskReserve reserve, StorageWorker worker, TimeProvider time)
@@ -33,7 +38,9 @@ internal sealed class BootStore : IDisposable
         _record = record;
         SessionAtStart = record.Session;
         _dirty = isNew;
-        Directory.CreateDirectory(folder);
+        _reserve = reserve;
+        // On a full disk too: a guest that panicked boots anew before it can hand over its crash record.
+        reserve.WriteWithReserve(DiskSpace.PageBytes, () => Directory.CreateDirectory(folder));
         _ledger = new LossLedger(StorePaths.Losses(folder), reserve);
     }
 
@@ -148,16 +155,34 @@ internal sealed class BootStore : IDisposable
         }
     }
 
+    /// <param name="synced">Whether it must survive power loss now; what was saved without that is synced by <see cref="Housekeep"/>.</param>
     /// <exception cref="IOException">The disk does not take it; the change stays for the next time.</exception>
-    public void Save()
+    public void Save(bool synced = false)
     {
         GuestMetadata all = _guest.Metadata;
         lock (_gate)
         {
-            if (_dirty)
+            if (!_dirty && !(synced && _unsynced))
             {
-                DurableFile.Replace(StorePaths.BootRecord(Folder), _record, StoreJson.Default.BootRecord);
-                _dirty = false;
+                return;
+            }
+            string path = StorePaths.BootRecord(Folder);
+            if (!synced)
+            {
+                DurableFile.Replace(path, _record, StoreJson.Default.BootRecord);
+            }
+            else if (!File.Exists(path))
+            {
+                _reserve.WriteWithReserve(DiskSpace.PageBytes, () => DurableFile.ReplaceSynced(path, _record, StoreJson.Default.BootRecord));
+            }
+            else
+            {
+                DurableFile.ReplaceSynced(path, _record, StoreJson.Default.BootRecord);
+            }
+            _dirty = false;
+            _unsynced = !synced;
+            if (synced)
+            {
                 _unnamed.ForEach(all.Remove);
                 _unnamed.Clear();
             }
@@ -176,16 +201,25 @@ internal sealed class BootStore : IDisposable
         }
     }
 
-    /// <summary>A line that the disk does not take is left out: the next burst brings another.</summary>
+    /// <summary>A line that the disk does not take is left out: the next burst brings another. Samples far older than the trace that they are for go.</summary>
     public void AppendClock(ClockSample sample)
     {
         byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(sample, StoreJson.Default.ClockSample), (byte)'\n'];
+        string path = StorePaths.Clock(Folder);
         try
         {
-            using FileStream file = new(StorePaths.Clock(Folder), FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
-            file.Write(line);
+            using (FileStream file = new(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0))
+            {
+                file.Write(line);
+                if (file.Length <= MaxClockBytes)
+                {
+                    return;
+                }
+            }
+            ClockSample[] samples = [.. JsonLines.Read(path, StoreJson.Default.ClockSample)];
+            DurableFile.ReplaceLines(path, samples.TakeLast(samples.Length / 2), StoreJson.Default.ClockSample);
         }
-        catch (IOException e) when (DiskReserve.IsFull(e))
+        catch (IOException)
         {
             return;
         }
@@ -224,15 +258,8 @@ internal sealed class BootStore : IDisposable
     /// <summary>Both ledgers' lines of one stream.</summary>
     public LossTotals ReadLosses(string stream)
     {
-        LossTotals totals = new();
-        foreach (LossRecord record in LossLedger.Read(StorePaths.Losses(Folder)).Where(r => r.Stream == stream))
-        {
-            totals.Add(record);
-        }
-        foreach (LossRecord record in _guest.ReadRetention(Name, stream))
-        {
-            totals.Add(record);
-        }
+        LossTotals totals = _ledger.Totals(boot: null, stream);
+        totals.Add(_guest.Ledger.Totals(Name, stream));
         return totals;
     }
 
@@ -287,7 +314,7 @@ internal sealed class BootStore : IDisposable
             KmsgIfOpen?.SyncLater();
         }
         _ledger.TryWriteWaiting();
-        Save();
+        Save(synced: true);
     }
 
     /// <summary>Closes every open file. The same boot may go on afterwards, with new ones.</summary>

@@ -7,7 +7,8 @@ namespace VsockPair.Storage;
 /// <summary>The store of one collector: exactly one process writes it at a time.</summary>
 internal sealed class CollectorStore : IDisposable
 {
-    private readonly Lock _making = new();
+    /// <summary>One for each guest: opening one with a long history must not hold up the others.</summary>
+    private readonly ConcurrentDictionary<string, Lock> _opening = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, GuestStore> _guests = new(StringComparer.Ordinal);
     private readonly FileStream _lock;
 
@@ -65,7 +66,7 @@ internal sealed class CollectorStore : IDisposable
         {
             return guest;
         }
-        lock (_making)
+        lock (_opening.GetOrAdd(name, _ => new Lock()))
         {
             if (!_guests.TryGetValue(name, out guest))
             {

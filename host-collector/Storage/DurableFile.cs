@@ -12,6 +12,10 @@ internal static class DurableFile
     /// <summary>Replaces a JSON file. Survives the death of this process; a power loss may bring back the older content.</summary>
     public static void Replace<T>(string path, T value, JsonTypeInfo<T> type) => Write(path, JsonSerializer.SerializeToUtf8Bytes(value, type), synced: false);
 
+    /// <summary>Replaces a file of JSON lines. Survives power loss.</summary>
+    public static void ReplaceLines<T>(string path, IEnumerable<T> lines, JsonTypeInfo<T> type) =>
+        Write(path, [.. lines.SelectMany(line => (byte[])[.. JsonSerializer.SerializeToUtf8Bytes(line, type), (byte)'\n'])], synced: true);
+
     /// <summary>Also survives power loss.</summary>
     public static void ReplaceSynced<T>(string path, T value, JsonTypeInfo<T> type) => Write(path, JsonSerializer.SerializeToUtf8Bytes(value, type), synced: true);
 

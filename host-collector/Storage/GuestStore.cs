@@ -140,7 +140,7 @@ internal sealed class GuestStore : IDisposable
             {
                 boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, Rings = r.Rings });
             }
-            boot.Save();
+            boot.Save(synced: true);
             return boot;
         }
     }
@@ -151,13 +151,13 @@ internal sealed class GuestStore : IDisposable
         lock (_gate)
         {
             return _boots.GetValueOrDefault(Path.GetFileName(folder))
-                ?? (DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord) is BootRecord record ? Open(folder, record, isNew: false) : null);
+                ?? (ReadRecord(folder) is BootRecord record ? Open(folder, record, isNew: false) : null);
         }
     }
 
     /// <summary>Opens a boot in which a dead collector left something open: a session, or a file.</summary>
     public BootStore? TryOpenLeft(string folder) =>
-        DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord) is BootRecord record && (record.Ended is null || BootStore.HasOpenFiles(folder))
+        ReadRecord(folder) is BootRecord record && (record.Ended is null || BootStore.HasOpenFiles(folder))
             ? TryOpen(folder)
             : null;
 
@@ -169,9 +169,6 @@ internal sealed class GuestStore : IDisposable
             DurableFile.Replace(path, change(DurableFile.TryRead(path, StoreJson.Default.GuestRecord)), StoreJson.Default.GuestRecord);
         }
     }
-
-    public IEnumerable<LossRecord> ReadRetention(string boot, string stream) =>
-        LossLedger.Read(StorePaths.Losses(Folder)).Where(r => r.Boot == boot && r.Stream == stream && r.Source == LossSources.Retention);
 
     public bool HasPstore(string shortHash)
     {
@@ -339,9 +336,24 @@ internal sealed class GuestStore : IDisposable
     {
         lock (_gate)
         {
-            return _boots.GetValueOrDefault(Path.GetFileName(folder))?.Record ?? DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
+            return _boots.GetValueOrDefault(Path.GetFileName(folder))?.Record ?? ReadRecord(folder);
         }
     }
+
+    /// <summary>A boot.json that a power loss has damaged, or not let appear, is replaced by what the folder tells: its segments are closed and counted all the same.</summary>
+    private static BootRecord? ReadRecord(string folder) =>
+        DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord)
+        ?? (!StorePaths.TryParseBootName(Path.GetFileName(folder), out Guid bootId, out _) ? null : new BootRecord
+        {
+            BootId = bootId,
+            Kernel = "",
+            Clock = "",
+            SubBufferBytes = 0,
+            Cpus = 0,
+            AgentVersion = "",
+            Session = Guid.Empty,
+            Started = new DateTimeOffset(Directory.GetLastWriteTimeUtc(folder), TimeSpan.Zero),
+        });
 
     private void RemoveBoots(IReadOnlyList<string> folders)
     {
@@ -370,26 +382,41 @@ internal sealed class GuestStore : IDisposable
         Interlocked.Exchange(ref _segmentsClosed, 1);
     }
 
-    /// <summary>What retention was about to remove when the last collector died: its line counts already, so the file must not count too.</summary>
+    /// <summary>
+    /// What was about to be removed when the last collector died: its line counts already, so the file must not count too. A batch's lines have one time, and
+    /// nothing is removed before the files of the batch before are gone.
+    /// </summary>
     private void FinishRemovals()
     {
-        foreach (LossRecord record in LossLedger.Read(StorePaths.Losses(Folder)))
+        List<LossRecord> batch = [];
+        foreach (LossRecord record in LossLedger.Read(StorePaths.Losses(Folder)).Where(r => r.Source == LossSources.Retention))
         {
-            if (record is { Source: LossSources.Retention, Stream: BootRemoval.Stream, Boot: string gone } && IsPlain(gone))
+            if (batch.Count > 0 && batch[^1].Time != record.Time)
             {
-                BootRemoval.Finish(Path.Combine(StorePaths.Boots(Folder), gone), record.Time);
-                continue;
+                batch.Clear();
             }
-            if (record is not { Source: LossSources.Retention, Boot: string boot, File: string name } || !IsPlain(boot) || !IsPlain(name) || !IsPlain(record.Stream))
+            batch.Add(record);
+        }
+        foreach (LossRecord record in batch)
+        {
+            if (record.Boot is not string boot || !IsPlain(boot) || !IsPlain(record.Stream))
             {
                 continue;
             }
             string folder = Path.Combine(StorePaths.Boots(Folder), boot);
-            string file = Path.Combine(record.Stream == KmsgStream.Name ? StorePaths.Kmsg(folder) : Path.Combine(StorePaths.Trace(folder), record.Stream), name);
-            // A guest whose clock repeats itself may have made another file of that name since.
-            if (SegmentForms.WrittenUtc(file) <= record.Time.UtcDateTime)
+            if (record.Stream == BootRemoval.Stream)
             {
-                StoredFile.Delete(file);
+                BootRemoval.Finish(folder, record.Time);
+                continue;
+            }
+            string files = record.Stream == KmsgStream.Name ? StorePaths.Kmsg(folder) : Path.Combine(StorePaths.Trace(folder), record.Stream);
+            foreach (string file in (record.Files ?? []).Where(IsPlain).Select(name => Path.Combine(files, name)))
+            {
+                // A guest whose clock repeats itself may have made another file of that name since.
+                if (SegmentForms.WrittenUtc(file) <= record.Time.UtcDateTime)
+                {
+                    StoredFile.Delete(file);
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ using VsockPair.Sessions;
 namespace VsockPair.Storage;
 
 /// <summary>Once a second: rotation by age, records that changed. Four times a second: retention, so that a flood is never far above its quota. At the start: what a dead collector left open.</summary>
-internal sealed class Housekeeping(CollectorStore store, Retention retention, StoreOptions options, FaultSignal faults, ILogger<Housekeeping> log) : BackgroundService
+internal sealed class Housekeeping(CollectorStore store, Retention retention, StoreOptions options, HostAge age, FaultSignal faults, ILogger<Housekeeping> log) : BackgroundService
 {
     private const int TicksPerSecond = 4;
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(1) / TicksPerSecond;
@@ -89,11 +89,11 @@ internal sealed class Housekeeping(CollectorStore store, Retention retention, St
         foreach (string name in store.GuestNames)
         {
             GuestStore guest = store.Guest(name);
-            if (!HasCase(name) && guest.ForgetBoots(store.Now - options.ForgetAfter) is > 0 and int boots)
+            if (!HasCase(name) && guest.ForgetBoots(age.Ago(options.ForgetAfter)) is > 0 and int boots)
             {
                 log.GuestForgotten(name, boots);
             }
-            guest.ForgetMetadata(endedBefore: store.Now - options.MaxAge);
+            guest.ForgetMetadata(endedBefore: age.Ago(options.MaxAge));
         }
     }
 

@@ -11,12 +11,19 @@ internal sealed class LossLedger : IDisposable
 {
     private const int BytesPerDoubling = 4 << 20;
 
+    /// <summary>From here on <see cref="AppendSynced"/> adds up what is old: retention removes files for as long as a guest runs.</summary>
+    private const int CompactBytes = 8 << 20;
+
     private readonly Lock _gate = new();
     private readonly DiskReserve _reserve;
     private readonly string _path;
     private readonly Queue<byte[]> _waiting = new();
+
+    /// <summary>Sums of all lines, so that a stream that opens need not read them again. A boot's own ledger names no boot.</summary>
+    private readonly Dictionary<(string? Boot, string Stream), LossTotals> _totals = [];
     private SafeFileHandle? _file;
     private long _bytes;
+    private long _compactAt = CompactBytes;
 
     public LossLedger(string path, DiskReserve reserve)
     {
@@ -25,6 +32,20 @@ internal sealed class LossLedger : IDisposable
         if (File.Exists(path))
         {
             Open();
+            foreach (LossRecord record in Read(path))
+            {
+                Count(record);
+            }
+        }
+    }
+
+    /// <summary>What all lines of one stream say, those included that wait for room on the disk.</summary>
+    /// <param name="boot">In a guest's ledger: the boot's folder.</param>
+    public LossTotals Totals(string? boot, string stream)
+    {
+        lock (_gate)
+        {
+            return _totals.TryGetValue((boot, stream), out LossTotals? totals) ? totals.Clone() : new LossTotals();
         }
     }
 
@@ -37,6 +58,7 @@ internal sealed class LossLedger : IDisposable
         byte[] line = LineOf(record);
         lock (_gate)
         {
+            Count(record);
             _waiting.Enqueue(line);
             TryWriteWaiting();
         }
@@ -56,6 +78,14 @@ internal sealed class LossLedger : IDisposable
             SafeFileHandle file = _file ?? Open();
             Write(file, lines);
             RandomAccess.FlushToDisk(file);
+            foreach (LossRecord record in records)
+            {
+                Count(record);
+            }
+            if (_bytes >= _compactAt)
+            {
+                Compact();
+            }
         }
     }
 
@@ -91,6 +121,37 @@ internal sealed class LossLedger : IDisposable
             _file?.Dispose();
             _file = null;
         }
+    }
+
+    private void Count(LossRecord record)
+    {
+        if (!_totals.TryGetValue((record.Boot, record.Stream), out LossTotals? totals))
+        {
+            _totals.Add((record.Boot, record.Stream), totals = new LossTotals());
+        }
+        totals.Add(record);
+    }
+
+    /// <summary>The newer half stays as it is. Of the older one all lines that agree in boot, stream and source become one: the sums stay, the times of each removal go.</summary>
+    private void Compact()
+    {
+        LossRecord[] lines = [.. Read(_path)];
+        int old = lines.Length / 2;
+        try
+        {
+            IEnumerable<LossRecord> sums = lines.Take(old).GroupBy(l => (l.Boot, l.Stream, l.Source)).Select(LossRecord.Merge);
+            DurableFile.ReplaceLines(_path, sums.Concat(lines.Skip(old)), StoreJson.Default.LossRecord);
+        }
+        catch (IOException)
+        {
+            // The longer ledger says the same; a fuller disk than this is no reason to stop.
+            _compactAt = 2 * _bytes;
+            return;
+        }
+        _file?.Dispose();
+        Open();
+        // Where the lines of many streams cannot be fewer, not every removal may do this again.
+        _compactAt = Math.Max(CompactBytes, 2 * _bytes);
     }
 
     private static byte[] LineOf(LossRecord record) => [.. JsonSerializer.SerializeToUtf8Bytes(record, StoreJson.Default.LossRecord), (byte)'\n'];

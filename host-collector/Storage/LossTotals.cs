@@ -21,6 +21,16 @@ internal sealed class LossTotals
     /// <summary>First kmsg sequence that is neither declared lost nor removed by retention, as far as the ledgers know.</summary>
     public ulong KmsgNext { get; private set; }
 
+    public LossTotals Clone() => (LossTotals)MemberwiseClone();
+
+    public void Add(LossTotals other)
+    {
+        RingEvents = Saturating.Add(RingEvents, other.RingEvents);
+        TransportEvents = Saturating.Add(TransportEvents, other.TransportEvents);
+        RetentionEvents = Saturating.Add(RetentionEvents, other.RetentionEvents);
+        KmsgNext = Math.Max(KmsgNext, other.KmsgNext);
+    }
+
     public void Add(LossRecord record)
     {
         ulong events = (ulong)Math.Max(0, record.Events ?? 0);

@@ -7,7 +7,7 @@ namespace VsockPair.Storage;
 /// Removes the oldest closed files over the quotas of their guest, over MaxAge, and, when all guests together hold too much, of the guest that holds most. Trace never
 /// evicts kernel logs. A file goes after its line is in the guest's ledger and on the disk: a loss may be declared a moment before it happens, never after. One thread.
 /// </summary>
-internal sealed class Retention(CollectorStore store, StoreOptions options, DiskState disk, TimeProvider time, ILogger<Retention> log)
+internal sealed class Retention(CollectorStore store, StoreOptions options, DiskState disk, HostAge age, ILogger<Retention> log)
 {
     /// <summary>Below this the disk counts as full, however little KeepFree asks for: ledgers, kernel logs and records need some room.</summary>
     private const long LeastFree = 8 << 20;
@@ -16,9 +16,11 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     private const int FilesPerBatch = 256;
 
     private readonly Dictionary<string, List<StoredFile>> _closed = new(StringComparer.Ordinal);
+    private bool _clockWasSet;
 
     public void Run()
     {
+        TellOfClock();
         // Once: a guest that connects meanwhile has its turn the next time.
         GuestStore[] guests = [.. store.Guests];
         foreach (GuestStore guest in guests)
@@ -34,9 +36,19 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         KeepFileSystem(guests);
     }
 
+    private void TellOfClock()
+    {
+        TimeSpan step = age.Step;
+        if (step != TimeSpan.Zero && !_clockWasSet)
+        {
+            log.ClockSet(step);
+        }
+        _clockWasSet = step != TimeSpan.Zero;
+    }
+
     private void RemoveOld(GuestStore guest)
     {
-        DateTime oldest = (time.GetUtcNow() - options.MaxAge).UtcDateTime;
+        DateTime oldest = age.Ago(options.MaxAge).UtcDateTime;
         Remove(guest, [.. _closed[guest.Name].TakeWhile(f => f.Written < oldest)], "MaxAge");
     }
 
@@ -134,7 +146,7 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
             using Lock.Scope scope = guest.FilesGate.EnterScope();
             // The boot of a file may have gone as a whole, with its own line.
             StoredFile[] batch = [.. chunk.Where(f => SegmentForms.Find(f.FilePath) is not null)];
-            guest.Ledger.AppendSynced([.. batch.Select(LineOf)]);
+            guest.Ledger.AppendSynced(LinesOf(batch));
             foreach (StoredFile file in batch)
             {
                 StoredFile.Delete(file.FilePath);
@@ -147,12 +159,23 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         }
     }
 
-    private LossRecord LineOf(StoredFile file)
+    /// <summary>One line for each stream of each boot. They share a time, by which the batch is known, and which no file of it is younger than, however the host's clock was set since.</summary>
+    private LossRecord[] LinesOf(StoredFile[] batch)
+    {
+        DateTimeOffset time = batch.Select(f => new DateTimeOffset(f.Written, TimeSpan.Zero)).Append(store.Now).Max();
+        return
+        [
+            .. batch.GroupBy(f => (f.Boot, f.Stream)).Select(files =>
+                LossRecord.Merge(files.Select(f => LineOf(f, time))) with { Files = [.. files.Select(f => Path.GetFileName(f.FilePath))] }),
+        ];
+    }
+
+    private static LossRecord LineOf(StoredFile file, DateTimeOffset time)
     {
         SegmentSummary? sum = SegmentSum.TryRead(file.FilePath);
         return new LossRecord
         {
-            Time = store.Now,
+            Time = time,
             Source = LossSources.Retention,
             Stream = file.Stream,
             First = sum?.First,
@@ -161,7 +184,6 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
             Events = file.IsKmsg ? null : sum?.Events,
             Bytes = file.Bytes,
             Boot = file.Boot,
-            File = Path.GetFileName(file.FilePath),
         };
     }
 }

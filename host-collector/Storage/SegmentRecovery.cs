@@ -28,7 +28,7 @@ internal static unsafe class SegmentRecovery
     private static long RecoverOpen(string file, int subBufferBytes, StorageWorker worker)
     {
         using Fd fd = Fd.Own(Sys.Open(file, Constants.O_RDWR), "open", file);
-        long slots = new FileInfo(file).Length / subBufferBytes;
+        long slots = WrittenSlots(fd, file, subBufferBytes);
         LinuxException.Check(Sys.Truncate(fd.Value, slots * subBufferBytes), "ftruncate", file);
         if (slots == 0)
         {
@@ -47,6 +47,23 @@ internal static unsafe class SegmentRecovery
         }
         worker.Post(file, () => Close(file, tally));
         return tally.Events;
+    }
+
+    /// <summary>After a power loss a file may have its new size and not what was written there: slots of zeros at its end were never more than room for a tail.</summary>
+    private static long WrittenSlots(Fd fd, string file, int subBufferBytes)
+    {
+        long slots = new FileInfo(file).Length / subBufferBytes;
+        byte* header = stackalloc byte[SubBuffer.HeaderBytes];
+        while (slots > 0)
+        {
+            LinuxException.Check(Sys.PRead(fd.Value, header, SubBuffer.HeaderBytes, (slots - 1) * subBufferBytes), "read", file);
+            if (new ReadOnlySpan<byte>(header, SubBuffer.HeaderBytes).ContainsAnyExcept((byte)0))
+            {
+                break;
+            }
+            slots--;
+        }
+        return slots;
     }
 
     /// <summary>A compressed segment was closed: only a disk that has damaged its sidecar brings it here. If it is damaged as well, its events are lost, and the account finds that out.</summary>
@@ -90,7 +107,8 @@ internal static unsafe class SegmentRecovery
         public void Add(ReadOnlySpan<byte> slot)
         {
             SubBuffer header = new(slot);
-            Last = header.TimeStamp;
+            // One of zeros was lost in a power loss: it has no time.
+            Last = header.TimeStamp == 0 ? Last : header.TimeStamp;
             First = Slots++ == 0 ? Last : First;
             // A slot was cut from a valid stream, so only a damaged disk can make it not fit.
             if (header.FitsInto(slot.Length))

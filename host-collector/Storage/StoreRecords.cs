@@ -115,9 +115,22 @@ public sealed record LossRecord
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Boot { get; init; }
 
-    /// <summary>In a guest's ledger: the file. It may outlive this line only until the collector looks again.</summary>
+    /// <summary>In a guest's ledger: the files that this line is for; missing in a line that sums up old ones. They may outlive it only until the collector looks again.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public string? File { get; init; }
+    public IReadOnlyList<string>? Files { get; init; }
+
+    /// <summary>One line in place of several of one stream and source, in the order in which they were written.</summary>
+    public static LossRecord Merge(IEnumerable<LossRecord> records) => records.Aggregate((a, b) => b with
+    {
+        First = a.First is ulong first && b.First is ulong other ? Math.Min(first, other) : null,
+        Last = a.Last is ulong last && b.Last is ulong another ? Math.Max(last, another) : null,
+        Records = Sum(a.Records, b.Records),
+        Events = Sum(a.Events, b.Events),
+        Bytes = Sum(a.Bytes, b.Bytes),
+        Files = null,
+    });
+
+    private static long? Sum(long? a, long? b) => a is long x && b is long y ? Saturating.Add(x, y) : null;
 }
 
 /// <summary><c>FILE.sum</c> beside a closed segment or kmsg file. <c>first</c> and <c>last</c>: trace clock of the first and last sub-buffer, or kmsg sequence.</summary>

@@ -82,7 +82,7 @@ public sealed class ExportCommandTests : IDisposable
             Removed("cpu1", Start + 100, 40),
             Removed("cpu1", Start + 200, 2),
             // Its file is still there: it is not lost yet.
-            Removed("cpu1", Start + 700_000, 1000) with { File = StorePaths.SegmentName(Start + 700_000, SampleTrace.SubBufferBytes) });
+            Removed("cpu1", Start + 700_000, 1000) with { Files = [StorePaths.SegmentName(Start + 700_000, SampleTrace.SubBufferBytes)] });
 
         string[] lines = await ExportLinesAsync("txt");
         Assert.Equal(["CPU:0 [7 EVENTS DROPPED]", SampleTrace.Line(0, Start + 500_000, 500)], lines[4..6]);
@@ -197,7 +197,7 @@ public sealed class ExportCommandTests : IDisposable
     private static LossRecord Removed(string stream, ulong last, long events) => new()
     {
         Time = SampleStore.Noon, Source = "retention", Stream = stream, First = Start, Last = last, Events = events, Boot = SampleStore.NewBoot,
-        File = StorePaths.SegmentName(last - 50, SampleTrace.SubBufferBytes),
+        Files = [StorePaths.SegmentName(last - 50, SampleTrace.SubBufferBytes)],
     };
 
     private async Task FailsAsync(int exitCode, string message, params string[] arguments)

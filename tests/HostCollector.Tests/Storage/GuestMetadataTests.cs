@@ -20,8 +20,8 @@ public sealed class GuestMetadataTests : IDisposable
         Assert.True(Name(second, "btf", "b"));
         Assert.True(Name(second, "again", "a"));
         Assert.False(Name(second, "more", "c"));
-        second.Save();
-        _fixture.BeginSession().Save();
+        second.Save(synced: true);
+        _fixture.BeginSession().Save(synced: true);
         _fixture.Restart();
         Assert.False(_fixture.Guest.Metadata.HasRoom(third));
         Assert.False(Name(_fixture.BeginSession(Guid.NewGuid()), "btf", "c"));
@@ -48,11 +48,11 @@ public sealed class GuestMetadataTests : IDisposable
         Store("new", 10);
         BootStore boot = _fixture.BeginSession();
         Assert.True(Name(boot, "saved_cmdlines", "old"));
-        boot.Save();
+        boot.Save(synced: true);
         Assert.True(Name(boot, "saved_cmdlines", "new"));
         // Killed here, the boot still has the old one.
         Assert.True(Has("old"));
-        boot.Save();
+        boot.Save(synced: true);
         Assert.False(Has("old"));
         Assert.True(Has("new"));
     }
@@ -65,19 +65,19 @@ public sealed class GuestMetadataTests : IDisposable
         BootStore boot = _fixture.BeginSession();
         Assert.True(Name(boot, "btf", "shared"));
         Assert.True(Name(Other(), "btf", "shared"));
-        boot.Save();
-        Other().Save();
+        boot.Save(synced: true);
+        Other().Save(synced: true);
         _fixture.Restart();
         // The other guest has not been seen since the start: its boots are read before anything goes.
         boot = _fixture.BeginSession();
         boot.ForgetMetadata();
-        boot.Save();
+        boot.Save(synced: true);
         Assert.True(Has("shared"));
         _ = _fixture.Store.Guest("other").Metadata;
         Assert.Equal(1, _fixture.Store.Metadata.RemoveUnused());
         Assert.Equal((true, false), (Has("shared"), Has("unused")));
         Other().ForgetMetadata();
-        Other().Save();
+        Other().Save(synced: true);
         Assert.False(Has("shared"));
     }
 
@@ -86,10 +86,10 @@ public sealed class GuestMetadataTests : IDisposable
     {
         BootStore boot = EndedBoot(out DateTimeOffset end);
         _fixture.Guest.ForgetMetadata(endedBefore: end);
-        boot.Save();
+        boot.Save(synced: true);
         Assert.True(Has("a"));
         _fixture.Guest.ForgetMetadata(endedBefore: end.AddSeconds(1));
-        boot.Save();
+        boot.Save(synced: true);
         Assert.False(Has("a"));
     }
 
@@ -97,7 +97,7 @@ public sealed class GuestMetadataTests : IDisposable
     public void A_guest_that_is_forgotten_leaves_no_metadata()
     {
         BootStore boot = EndedBoot(out DateTimeOffset end);
-        boot.Save();
+        boot.Save(synced: true);
         _fixture.Guest.SaveRecord(_ => new GuestRecord { Name = StoreFixture.GuestName, IdentifiedBy = "socket", FirstSeen = end, LastSeen = end });
         Assert.Equal(1, _fixture.Guest.ForgetBoots(end.AddSeconds(1)));
         Assert.False(Has("a"));

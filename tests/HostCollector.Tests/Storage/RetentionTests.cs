@@ -16,8 +16,11 @@ public sealed class RetentionTests : IDisposable
         _fixture.Retention().Run();
         LossRecord[] lines = [.. _fixture.GuestLosses];
         Assert.NotEmpty(lines);
-        Assert.All(lines, l => Assert.False(File.Exists(Path.Combine(StorePaths.Vcpu(_fixture.BootFolder, 0), l.File!))));
-        Assert.Equal(5, lines.Length + Segments().Length);
+        string[] removed = [.. lines.SelectMany(l => l.Files!)];
+        Assert.All(removed, f => Assert.False(File.Exists(Path.Combine(StorePaths.Vcpu(_fixture.BootFolder, 0), f))));
+        Assert.Equal(5, removed.Length + Segments().Length);
+        // One line for all that one run removes of a stream.
+        Assert.Single(lines);
         Assert.Equal(lines.Select(l => l.First).Order(), lines.Select(l => l.First));
         _fixture.Restart();
         Assert.Equal(_ring.ReadEvents, _fixture.BeginSession().Stream(0).Figures.Stored);
@@ -32,7 +35,8 @@ public sealed class RetentionTests : IDisposable
         string[] before = Segments();
         Dictionary<string, byte[]> files = before.SelectMany(f => new[] { f, SegmentSum.PathOf(f) }).ToDictionary(f => f, File.ReadAllBytes);
         _fixture.Retention().Run();
-        LossRecord[] lines = [.. _fixture.GuestLosses];
+        string lines = File.ReadAllText(StorePaths.Losses(_fixture.Guest.Folder));
+        int removals = _fixture.GuestLosses.Sum(l => l.Files!.Count);
         foreach (string removed in before.Except(Segments()))
         {
             // As if the kill had come right after the line, or between the two unlinks.
@@ -46,8 +50,8 @@ public sealed class RetentionTests : IDisposable
         Retention retention = _fixture.Retention();
         Assert.NotNull(_fixture.Guest);
         retention.Run();
-        Assert.Equal(lines, _fixture.GuestLosses);
-        Assert.Equal(5 - lines.Length, Segments().Length);
+        Assert.Equal(lines, File.ReadAllText(StorePaths.Losses(_fixture.Guest.Folder)));
+        Assert.Equal(5 - removals, Segments().Length);
         Assert.Equal(Segments().Length, Directory.GetFiles(StorePaths.Vcpu(_fixture.BootFolder, 0), "*.sum").Length);
         Assert.Equal(_ring.ReadEvents, _fixture.BeginSession().Stream(0).Figures.Stored);
     }
@@ -63,6 +67,44 @@ public sealed class RetentionTests : IDisposable
         _fixture.Retention().Run();
         Assert.Empty(Segments());
         Assert.Equal((long)_ring.ReadEvents, _fixture.GuestLosses.Sum(l => l.Events));
+    }
+
+    [Theory]
+    [InlineData(3650)]
+    [InlineData(-3650)]
+    public async Task A_host_clock_that_is_set_removes_nothing(int days)
+    {
+        await StoreSegmentsAsync(2);
+        Retention retention = _fixture.Retention();
+        _fixture.Clock.Set(TimeSpan.FromDays(days));
+        retention.Run();
+        Assert.Equal(2, Segments().Length);
+        // Back again, and time goes by.
+        _fixture.Clock.Set(TimeSpan.FromDays(-days));
+        _fixture.Clock.Advance(TimeSpan.FromDays(8));
+        retention.Run();
+        Assert.Empty(Segments());
+    }
+
+    [Fact]
+    public async Task A_removal_is_finished_whatever_the_host_clock_says_meanwhile()
+    {
+        await StoreSegmentsAsync(5);
+        string[] before = Segments();
+        Dictionary<string, byte[]> files = before.SelectMany(f => new[] { f, SegmentSum.PathOf(f) }).ToDictionary(f => f, File.ReadAllBytes);
+        _fixture.Clock.Set(TimeSpan.FromDays(-1));
+        _fixture.Retention().Run();
+        string[] removed = [.. before.Except(Segments())];
+        foreach (string file in removed.SelectMany(f => new[] { f, SegmentSum.PathOf(f) }))
+        {
+            File.WriteAllBytes(file, files[file]);
+            File.SetLastWriteTimeUtc(file, DateTime.UtcNow.AddMinutes(-1));
+        }
+        _fixture.Restart();
+        Assert.NotNull(_fixture.Guest);
+        Assert.NotEmpty(removed);
+        Assert.DoesNotContain(Segments(), removed.Contains);
+        Assert.Equal(_ring.ReadEvents, _fixture.BeginSession().Stream(0).Figures.Stored);
     }
 
     [Fact]

@@ -22,6 +22,8 @@ internal sealed class StoreFixture : IDisposable
 
     public MovableClock Clock { get; } = new();
 
+    private HostAge? _hostAge;
+
     public CollectorStore Store { get; private set; }
 
     public GuestStore Guest => Store.Guest(GuestName);
@@ -34,7 +36,7 @@ internal sealed class StoreFixture : IDisposable
 
     public IReadOnlyList<LossRecord> GuestLosses => [.. LossLedger.Read(StorePaths.Losses(Guest.Folder))];
 
-    public Retention Retention() => new(Store, Options.Store, new DiskState(), Clock, NullLogger<Retention>.Instance);
+    public Retention Retention() => new(Store, Options.Store, new DiskState(), _hostAge ??= new HostAge(Clock), NullLogger<Retention>.Instance);
 
     public BootStore BeginSession() => BeginSession(BootId);
 
@@ -76,9 +78,14 @@ internal sealed class MovableClock : TimeProvider
 {
     private TimeSpan _ahead;
 
+    private TimeSpan _set;
+
     public void Advance(TimeSpan by) => _ahead += by;
 
-    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + _ahead;
+    /// <summary>Sets the clock of the day, which no time has passed for.</summary>
+    public void Set(TimeSpan by) => _set += by;
+
+    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + _ahead + _set;
 
     public override long GetTimestamp() => base.GetTimestamp() + (long)(_ahead.TotalSeconds * TimestampFrequency);
 }
