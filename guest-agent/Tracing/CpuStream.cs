@@ -42,7 +42,7 @@ internal sealed class CpuStream : SessionStream
         _instance = instance;
         _strategy = strategy;
         _flushMilliseconds = (int)flush.TotalMilliseconds;
-        _ownEventsPerWake = instance.Events.Contains(SwitchEvent) ? SwitchesPerWake : 0UL;
+        _ownEventsPerWake = instance.Configured.Events.Contains(SwitchEvent) ? SwitchesPerWake : 0UL;
     }
 
     public int Cpu { get; }
@@ -65,6 +65,15 @@ internal sealed class CpuStream : SessionStream
                     ? new StreamCounters(Cpu, _instance.Generation, stats.ReadEvents, stats.LostEvents, _isFinal)
                     : null;
             }
+        }
+    }
+
+    /// <summary>The ring has a new generation: what was published belongs to the one before. Only while the stream serves no session.</summary>
+    public void ForgetCounters()
+    {
+        lock (_published)
+        {
+            _counters = null;
         }
     }
 

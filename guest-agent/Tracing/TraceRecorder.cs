@@ -21,7 +21,7 @@ internal sealed class TraceRecorder : IDisposable
     private readonly PolledFile _onlineFile;
     private byte[] _online = [];
     private SessionLink? _link;
-    private IReadOnlyList<StreamCounters> _unreported;
+    private List<StreamCounters> _unreported;
 
     public TraceRecorder(TraceInstance instance, ReadStrategy strategy, TimeSpan flush, GuestPaths paths, IHostConnector host, WakeEvent owner)
     {
@@ -30,7 +30,7 @@ internal sealed class TraceRecorder : IDisposable
         _flush = flush;
         _host = host;
         _owner = owner;
-        _unreported = instance.Retired;
+        _unreported = [.. instance.Retired];
         _onlineFile = new PolledFile($"{paths.SysFs}/devices/system/cpu/online");
     }
 
@@ -106,6 +106,27 @@ internal sealed class TraceRecorder : IDisposable
         !ReferenceEquals(_link, link) || _streams.TrueForAll(s => s.Cpu >= link.MaxCpus || s.HasEnded || s.IsDoneWith(link));
 
     public void StopRecording() => _instance.StopRecording();
+
+    /// <summary>Makes a change that empties the rings, once no stream reads them any more. A <see cref="Join"/> must follow.</summary>
+    /// <returns>Null, or why it was not made.</returns>
+    public string? Remake(Func<string?> change, bool resume)
+    {
+        if (_link is SessionLink link && !IsDoneWith(link))
+        {
+            return "the trace streams are still busy with what was recorded";
+        }
+        _instance.StopRecording();
+        string? refusal = null;
+        _unreported.AddRange(_instance.BeginGeneration(() => refusal = change()));
+        _streams.ForEach(s => s.ForgetCounters());
+        // vCPUs that come before the next session have nothing to join.
+        _link = null;
+        if (resume)
+        {
+            _instance.StartRecording();
+        }
+        return refusal;
+    }
 
     /// <summary>What the rings of this session's streams hold.</summary>
     public ulong UnreadEvents()
