@@ -54,6 +54,9 @@ internal static partial class CollectorLog
     [LoggerMessage(2109, LogLevel.Error, "{Guest}: a connection brought up a fault of the collector; dropping its session.")]
     public static partial void ConnectionFaulted(this ILogger log, string guest, Exception exception);
 
+    [LoggerMessage(2110, LogLevel.Information, "{Guest}: trace {Verb} by uid {Uid} ({Wanted}): {Outcome}.")]
+    public static partial void TraceChanged(this ILogger log, string guest, string verb, uint uid, string wanted, string outcome);
+
     [LoggerMessage(2200, LogLevel.Error, "{What} cannot be finished: {Reason}; retrying.")]
     public static partial void StorageJobFailed(this ILogger log, string what, string reason);
 

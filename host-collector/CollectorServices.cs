@@ -35,7 +35,10 @@ internal static class CollectorServices
         .AddSingleton<ListenerService>()
         .AddHostedService(provider => provider.GetRequiredService<ListenerService>());
 
-    public static IServiceCollection AddStatus(this IServiceCollection services) => services.AddHostedService<StatusServer>();
+    public static IServiceCollection AddStatus(this IServiceCollection services) => services
+        .AddSingleton<IControlAnswer, StatusAnswer>()
+        .AddSingleton<IControlAnswer, TraceForwarder>()
+        .AddHostedService<ControlServer>();
 
     public static ILoggingBuilder AddCollectorConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>
     {

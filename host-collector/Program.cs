@@ -32,9 +32,15 @@ internal static class Program
         Command losses = new("losses", "What of a guest was lost, when and why") { line.Guest, line.Since, line.Until, line.Boot, line.Json };
         losses.SetAction(parsed => LossesCommand.Run(line.ContextOf(parsed, output, error), line.LossesOf(parsed)));
 
+        TraceCommandLine traceLine = new();
+        Command trace = new("trace", "Show or change, for a time, what a guest records") { line.Guest, line.Json };
+        traceLine.AddTo(trace);
+        trace.SetAction(parsed => TraceCommand.Run(
+            line.ContextOf(parsed, output, error), traceLine.RequestOf(parsed, parsed.GetRequiredValue(line.Guest)), parsed.GetValue(line.Json)));
+
         RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
         {
-            line.Config, line.Store, serve, guests, kmsg, losses,
+            line.Config, line.Store, serve, guests, kmsg, losses, trace,
         };
         root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
         root.Directives.Clear();

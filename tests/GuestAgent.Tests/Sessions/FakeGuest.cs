@@ -35,6 +35,9 @@ internal sealed unsafe partial class FakeGuest : IDisposable
         Write($"{Instance}/set_event", "sched:sched_switch\nirq:irq_handler_entry\n");
         Write($"{Instance}/tracing_on", "1\n");
         Write($"{Instance}/set_event_notrace_pid", "");
+        Write($"{Instance}/buffer_size_kb", "1027\n");
+        Write($"{Instance}/current_tracer", "nop\n");
+        Write($"{Instance}/available_tracers", "function_graph function nop\n");
         Write($"{Instance}/options/event-fork", "0\n");
         Write($"{Instance}/events/header_page",
             "\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n\tfield: char data;\toffset:16;\tsize:4080;\tsigned:1;\n");
