@@ -15,7 +15,7 @@ internal sealed class GuestSession
     private readonly FrameConnection _control;
     private readonly FileReceiver _files;
     private readonly ClockBurst _clocks = new();
-    private readonly TraceConversation _trace = new();
+    private readonly TraceConversation _trace;
     private readonly SessionTimes _times;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
@@ -39,6 +39,7 @@ internal sealed class GuestSession
         _control = control;
         _registry = registry;
         _times = times;
+        _trace = new TraceConversation(times.TraceAnswer);
         _time = store.Time;
         _log = log;
         _files = new FileReceiver(this, store, log);

@@ -3,7 +3,7 @@ using VsockPair.Protocol;
 namespace VsockPair.Sessions;
 
 /// <summary>Trace requests of one session and their answers (PROTOCOL.md §11): one at a time, each with a time limit. Any thread.</summary>
-internal sealed class TraceConversation
+internal sealed class TraceConversation(TimeSpan limit)
 {
     /// <summary>Holds nothing but memory, so nobody disposes of it.</summary>
     private SemaphoreSlim Turn { get; } = new(1);
@@ -20,7 +20,7 @@ internal sealed class TraceConversation
     /// <exception cref="OperationCanceledException">The session has ended.</exception>
     public async Task<TraceAnswer> AskAsync(TraceRequest request, Action<TraceRequest> send, CancellationToken closed)
     {
-        if (!await Turn.WaitAsync(Wire.TraceTimeout, closed).ConfigureAwait(false))
+        if (!await Turn.WaitAsync(limit, closed).ConfigureAwait(false))
         {
             throw new TimeoutException();
         }
@@ -34,7 +34,7 @@ internal sealed class TraceConversation
                 request = request with { Id = _lastId };
             }
             send(request);
-            return await waiting.Task.WaitAsync(Wire.TraceTimeout, closed).ConfigureAwait(false);
+            return await waiting.Task.WaitAsync(limit, closed).ConfigureAwait(false);
         }
         finally
         {

@@ -8,7 +8,7 @@ using VsockPair.Tracing;
 namespace VsockPair.Status;
 
 /// <summary><c>{"command":"trace",…}</c>: an operator's request goes to the guest's agent, and the agent's answer back. Who may open the socket may do this.</summary>
-internal sealed class TraceForwarder(SessionRegistry registry, TimeProvider time, ILogger<TraceForwarder> log) : IControlAnswer
+internal sealed class TraceForwarder(SessionRegistry registry, SessionTimes times, TimeProvider time, ILogger<TraceForwarder> log) : IControlAnswer
 {
     public string Command => TraceControlRequest.Name;
 
@@ -56,7 +56,7 @@ internal sealed class TraceForwarder(SessionRegistry registry, TimeProvider time
         }
         catch (TimeoutException)
         {
-            return Failed(TraceOutcome.NoAnswer, $"its agent did not answer within {Wire.TraceTimeout.TotalSeconds:0} s");
+            return Failed(TraceOutcome.NoAnswer, $"its agent did not answer within {times.TraceAnswer.TotalSeconds:0} s");
         }
         catch (OperationCanceledException)
         {
