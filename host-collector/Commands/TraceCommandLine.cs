@@ -69,6 +69,7 @@ internal sealed class TraceCommandLine
             ? throw Misused(fault)
             : new TraceControlRequest
             {
+                Command = TraceControlRequest.Name,
                 Guest = guest,
                 Verb = verb,
                 Events = settings.Events,

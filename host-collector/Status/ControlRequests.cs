@@ -17,40 +17,50 @@ public sealed record TraceControlRequest
 {
     public const string Name = "trace";
 
-    public string Command { get; init; } = Name;
+    public required string Command { get; init; }
 
     public required string Guest { get; init; }
 
-    /// <summary><c>show</c>, <c>set</c> or <c>off</c>.</summary>
+    /// <summary><c>show</c>, <c>set</c> or <c>off</c>; the fields below are for <c>set</c> alone, and there all the same.</summary>
     public required string Verb { get; init; }
 
-    public IReadOnlyList<string> Events { get; init; } = [];
+    public required IReadOnlyList<string> Events { get; init; }
 
-    public IReadOnlyList<string> Filters { get; init; } = [];
+    public required IReadOnlyList<string> Filters { get; init; }
 
-    public string Tracer { get; init; } = "";
+    /// <summary>Empty for none.</summary>
+    public required string Tracer { get; init; }
 
-    public IReadOnlyList<string> Functions { get; init; } = [];
+    public required IReadOnlyList<string> Functions { get; init; }
 
-    public int BufferKb { get; init; }
+    /// <summary>0: as configured.</summary>
+    public required int BufferKb { get; init; }
 
-    public int Seconds { get; init; }
+    /// <summary>0: no end.</summary>
+    public required int Seconds { get; init; }
 }
 
 /// <summary>How a trace request ended.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<TraceOutcome>))]
 public enum TraceOutcome
 {
+    [JsonStringEnumMemberName("done")]
     Done,
 
     /// <summary>By the guest's agent: nothing has changed.</summary>
+    [JsonStringEnumMemberName("refused")]
     Refused,
+    [JsonStringEnumMemberName("bad_request")]
     BadRequest,
+    [JsonStringEnumMemberName("no_such_guest")]
     NoSuchGuest,
+    [JsonStringEnumMemberName("not_connected")]
     NotConnected,
+    [JsonStringEnumMemberName("agent_too_old")]
     AgentTooOld,
 
     /// <summary>Not in time, or its session has ended meanwhile: what is recorded is not known.</summary>
+    [JsonStringEnumMemberName("no_answer")]
     NoAnswer,
 }
 
@@ -91,7 +101,7 @@ public sealed record RecordedTrace
 }
 
 /// <summary>JSON of <c>control.sock</c>, without reflection.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(RfcTimeConverter)])]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true, Converters = [typeof(RfcTimeConverter)])]
 [JsonSerializable(typeof(ControlRequest))]
 [JsonSerializable(typeof(ControlError))]
 [JsonSerializable(typeof(CollectorStatus))]

@@ -15,6 +15,11 @@ internal sealed class TraceForwarder(SessionRegistry registry, SessionTimes time
     public async Task<byte[]> AnswerAsync(ReadOnlyMemory<byte> line, uint uid)
     {
         TraceControlRequest request = JsonSerializer.Deserialize(line.Span, ControlJson.Default.TraceControlRequest) ?? throw new JsonException();
+        // Of a list's items the annotations above say nothing.
+        if (request.Events.Concat(request.Filters).Concat(request.Functions).Contains(null))
+        {
+            throw new JsonException();
+        }
         TraceControlAnswer answer = await AnswerAsync(request).ConfigureAwait(false);
         if (request.Verb != "show" && answer.Outcome is not (TraceOutcome.BadRequest or TraceOutcome.NoSuchGuest))
         {

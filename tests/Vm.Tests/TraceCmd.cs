@@ -14,6 +14,22 @@ internal static class TraceCmd
     /// <returns>Events per vCPU, as <c>trace-cmd report</c> prints them.</returns>
     public static async Task<long[]> CountEventsAsync(StoredBoot boot, int cpus)
     {
+        long[] counts = new long[cpus];
+        await ReportAsync(boot, cpus, line =>
+        {
+            // "  comm-123   [002]    12.345678: sched_switch: …"; lost events have a line of their own that begins with CPU.
+            int open = line.IndexOf(" [", StringComparison.Ordinal);
+            if (open > 0 && line.Length > open + 5 && line[open + 5] == ']' && int.TryParse(line.AsSpan(open + 2, 3), CultureInfo.InvariantCulture, out int cpu))
+            {
+                counts[cpu]++;
+            }
+        });
+        return counts;
+    }
+
+    /// <summary>Gives every line of <c>trace-cmd report</c>.</summary>
+    public static async Task ReportAsync(StoredBoot boot, int cpus, Action<string> line)
+    {
         string work = Directory.CreateTempSubdirectory("vsockpair-trace-cmd-").FullName;
         try
         {
@@ -46,7 +62,7 @@ internal static class TraceCmd
                 raw.Add(file);
             }
             await RunAsync(work, ["restore", "-i", head, "-o", Path.Combine(work, "trace.dat"), .. raw]);
-            return await CountLinesAsync(work, cpus);
+            await ReadReportAsync(work, line);
         }
         finally
         {
@@ -54,22 +70,19 @@ internal static class TraceCmd
         }
     }
 
-    private static async Task<long[]> CountLinesAsync(string work, int cpus)
+    private static async Task ReadReportAsync(string work, Action<string> take)
     {
-        long[] counts = new long[cpus];
         using Process process = Start(work, ["report", "-i", Path.Combine(work, "trace.dat")]);
         Task<string> error = process.StandardError.ReadToEndAsync();
         while (await process.StandardOutput.ReadLineAsync() is { } line)
         {
-            // "  comm-123   [002]    12.345678: sched_switch: …"; lost events have a line of their own that begins with CPU.
-            int open = line.IndexOf(" [", StringComparison.Ordinal);
-            if (open > 0 && line.Length > open + 5 && line[open + 5] == ']' && int.TryParse(line.AsSpan(open + 2, 3), CultureInfo.InvariantCulture, out int cpu))
-            {
-                counts[cpu]++;
-            }
+            take(line);
         }
         await process.WaitForExitAsync();
-        return process.ExitCode == 0 ? counts : throw new InvalidOperationException($"trace-cmd report failed: {await error}");
+        if (process.ExitCode != 0)
+        {
+            throw new InvalidOperationException($"trace-cmd report failed: {await error}");
+        }
     }
 
     private static async Task RunAsync(string work, params string[] arguments)
