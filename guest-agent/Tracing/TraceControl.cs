@@ -224,7 +224,8 @@ internal sealed class TraceControl
         {
             return $"these are {added.Count} events, and at most {MostNewEvents} are switched on at once";
         }
-        List<string> events = [.. configured.Events, .. added];
+        List<string> events = new(configured.Events);
+        events.AddRange(added);
         Dictionary<string, string> filters = [];
         foreach (string filter in settings.Filters)
         {

@@ -24,7 +24,7 @@ internal sealed class TraceInstance
     private readonly Tracefs _files;
     private readonly AgentState _state;
 
-    private TraceInstance(Tracefs files, AgentState state, int bufferKb, IReadOnlyList<StreamCounters> retired)
+    private TraceInstance(Tracefs files, AgentState state, int bufferKb, List<StreamCounters> retired)
     {
         _files = files;
         _state = state;
@@ -44,7 +44,7 @@ internal sealed class TraceInstance
     public int SubBufferBytes { get; }
 
     /// <summary>Last figures of a ring that had to be thrown away, its unread events counted as lost.</summary>
-    public IReadOnlyList<StreamCounters> Retired { get; }
+    public List<StreamCounters> Retired { get; }
 
     /// <summary>What is recorded unless an operator of the host wants something else for a time.</summary>
     public TraceSetup Configured { get; private set; }

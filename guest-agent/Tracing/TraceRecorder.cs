@@ -21,7 +21,7 @@ internal sealed class TraceRecorder : IDisposable
     private readonly PolledFile _onlineFile;
     private byte[] _online = [];
     private SessionLink? _link;
-    private List<StreamCounters> _unreported;
+    private readonly List<StreamCounters> _unreported;
 
     public TraceRecorder(TraceInstance instance, ReadStrategy strategy, TimeSpan flush, GuestPaths paths, IHostConnector host, WakeEvent owner)
     {
@@ -30,7 +30,7 @@ internal sealed class TraceRecorder : IDisposable
         _flush = flush;
         _host = host;
         _owner = owner;
-        _unreported = [.. instance.Retired];
+        _unreported = instance.Retired;
         _onlineFile = new PolledFile($"{paths.SysFs}/devices/system/cpu/online");
     }
 
@@ -146,7 +146,7 @@ internal sealed class TraceRecorder : IDisposable
         {
             SendIfWithinLimit(control, link, counters);
         }
-        _unreported = [];
+        _unreported.Clear();
         List<CpuStream> ended = [];
         foreach (CpuStream stream in _streams)
         {

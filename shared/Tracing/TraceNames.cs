@@ -18,31 +18,10 @@ public static class TraceNames
     public static string? FaultOf(in TraceSettings settings, int seconds)
     {
         int chars = 0;
-        foreach (string name in settings.Events)
-        {
-            if (!IsEvent(name))
-            {
-                return $"\"{name}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
-            }
-            chars += name.Length;
-        }
-        foreach (string filter in settings.Filters)
-        {
-            if (FaultOfFilter(filter) is string fault)
-            {
-                return fault;
-            }
-            chars += filter.Length;
-        }
-        foreach (string name in settings.Functions)
-        {
-            if (!IsFunction(name))
-            {
-                return $"\"{name}\" is no function: write letters, digits, _ and ., with * and ? but at least {FewestPlainChars} characters that are none";
-            }
-            chars += name.Length;
-        }
-        return settings.Tracer is not ("" or Function or FunctionGraph) ? $"\"{settings.Tracer}\" is no tracer: write {Function} or {FunctionGraph}"
+        string? fault = FirstFault(settings.Events, FaultOfEvent, ref chars) ?? FirstFault(settings.Filters, FaultOfFilter, ref chars)
+            ?? FirstFault(settings.Functions, FaultOfFunction, ref chars);
+        return fault is not null ? fault
+            : settings.Tracer is not ("" or Function or FunctionGraph) ? $"\"{settings.Tracer}\" is no tracer: write {Function} or {FunctionGraph}"
             : settings.Tracer.Length > 0 != settings.Functions.Count > 0 ? "a tracer needs functions to follow, and functions need a tracer"
             : settings.BufferKb is not 0 and (< Wire.MinTraceBufferKb or > Wire.MaxTraceBufferKb)
                 ? $"a buffer has {Wire.MinTraceBufferKb} to {Wire.MaxTraceBufferKb} KiB per vCPU"
@@ -68,6 +47,22 @@ public static class TraceNames
         return colon > 0 && IsName(name[..colon], "-_") && IsName(name[(colon + 1)..], "-_");
     }
 
+    private static string? FirstFault(IReadOnlyList<string> texts, Func<string, string?> faultOf, ref int chars)
+    {
+        for (int i = 0; i < texts.Count; i++)
+        {
+            chars += texts[i].Length;
+            if (faultOf(texts[i]) is string fault)
+            {
+                return fault;
+            }
+        }
+        return null;
+    }
+
+    private static string? FaultOfEvent(string text) =>
+        IsEvent(text) ? null : $"\"{text}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
+
     private static string? FaultOfFilter(string filter)
     {
         foreach (char c in filter)
@@ -85,14 +80,15 @@ public static class TraceNames
             : null;
     }
 
-    private static bool IsFunction(string text)
+    private static string? FaultOfFunction(string text)
     {
         int plain = 0;
         foreach (char c in text)
         {
             plain += c is '*' or '?' ? 0 : 1;
         }
-        return IsName(text, "_.*?") && plain >= FewestPlainChars && !char.IsAsciiDigit(text[0]);
+        return IsName(text, "_.*?") && plain >= FewestPlainChars && !char.IsAsciiDigit(text[0]) ? null
+            : $"\"{text}\" is no function: write letters, digits, _ and ., with * and ? but at least {FewestPlainChars} characters that are none";
     }
 
     private static bool IsName(string text, string besides)
