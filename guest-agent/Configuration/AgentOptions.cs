@@ -27,6 +27,9 @@ internal sealed class AgentOptions
     /// <summary><c>[Control] AllowTracers=</c>: also switch on the tracers function and function_graph, which can slow a guest down to a crawl.</summary>
     public bool AllowTracers { get; set; }
 
+    /// <summary><c>[Control] AllowDynamicDebug=</c>: also switch on debug messages of the guest's kernel, for all who read its log.</summary>
+    public bool AllowDynamicDebug { get; set; }
+
     /// <summary><c>[Pstore] RemoveAcknowledged=</c>: unlink a crash record once the collector has it on its disk.</summary>
     public bool RemoveAcknowledged { get; set; }
 }

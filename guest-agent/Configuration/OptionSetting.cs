@@ -49,6 +49,8 @@ internal static class OptionSetting
                 return ApplySwitch(value, on => options.AllowTrace = on);
             case "Control.AllowTracers":
                 return ApplySwitch(value, on => options.AllowTracers = on);
+            case "Control.AllowDynamicDebug":
+                return ApplySwitch(value, on => options.AllowDynamicDebug = on);
             case "Pstore.RemoveAcknowledged":
                 return ApplySwitch(value, on => options.RemoveAcknowledged = on);
             default:

@@ -7,7 +7,7 @@ namespace VsockPair.GuestAgent.Tracing;
 /// something, all of it is as before. Used by the main thread only.
 /// </summary>
 /// <param name="switchTracer">Empties the rings around the change that it is given.</param>
-internal sealed class AppliedSetup(TraceInstance instance, Func<Func<string?>, string?> switchTracer)
+internal sealed class AppliedSetup(TraceInstance instance, DynamicDebug debug, Func<Func<string?>, string?> switchTracer)
 {
     private readonly Tracefs _files = instance.Files;
     private readonly HashSet<string> _events = [.. instance.Configured.Events];
@@ -15,6 +15,7 @@ internal sealed class AppliedSetup(TraceInstance instance, Func<Func<string?>, s
     private int _bufferKb = instance.Configured.BufferKb;
     private string _tracer = TraceSetup.NoTracer;
     private string _functions = "";
+    private IReadOnlyList<string> _queries = instance.Configured.DynamicDebug;
 
     public TraceSetup Current { get; private set; } = instance.Configured;
 
@@ -59,7 +60,7 @@ internal sealed class AppliedSetup(TraceInstance instance, Func<Func<string?>, s
                 return refusal;
             }
         }
-        return WriteBuffer(wanted.BufferKb) ?? WriteTracer(wanted) ?? Enable(wanted.Events);
+        return WriteBuffer(wanted.BufferKb) ?? WriteDebug(wanted.DynamicDebug) ?? WriteTracer(wanted) ?? Enable(wanted.Events);
     }
 
     private string? Enable(List<string> events)
@@ -114,6 +115,22 @@ internal sealed class AppliedSetup(TraceInstance instance, Func<Func<string?>, s
         }
         _bufferKb = kb;
         return null;
+    }
+
+    private string? WriteDebug(IReadOnlyList<string> queries)
+    {
+        if (ReferenceEquals(queries, _queries))
+        {
+            return null;
+        }
+        debug.Restore();
+        _queries = instance.Configured.DynamicDebug;
+        string? refusal = queries.Count > 0 ? debug.Apply(queries) : null;
+        if (refusal is null)
+        {
+            _queries = queries;
+        }
+        return refusal;
     }
 
     private string? WriteTracer(TraceSetup wanted)

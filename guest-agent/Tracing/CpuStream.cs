@@ -68,15 +68,6 @@ internal sealed class CpuStream : SessionStream
         }
     }
 
-    /// <summary>The ring has a new generation: what was published belongs to the one before. Only while the stream serves no session.</summary>
-    public void ForgetCounters()
-    {
-        lock (_published)
-        {
-            _counters = null;
-        }
-    }
-
     /// <summary>The vCPU went offline: its ring is drained, in this session or the next one, and then the stream ends.</summary>
     public void Retire()
     {

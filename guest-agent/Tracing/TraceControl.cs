@@ -52,7 +52,7 @@ internal sealed class TraceControl
         _options = options;
         _timings = timings;
         _paths = paths;
-        _applied = new AppliedSetup(instance, change => _session is null ? recorder.Remake(change, resume: !stop.IsRequested) : _session.RemakeRings(change));
+        _applied = new AppliedSetup(instance, new DynamicDebug(paths), change => _session is null ? recorder.Remake(change, resume: !stop.IsRequested) : _session.RemakeRings(change));
         _pendingSetup = instance.Configured;
     }
 
@@ -213,6 +213,10 @@ internal sealed class TraceControl
                 return $"this kernel has no tracer {settings.Tracer} for an instance";
             }
         }
+        if (settings.DynamicDebug.Count > 0 && !_options.AllowDynamicDebug)
+        {
+            return "the agent's configuration does not let the host use dynamic_debug ([Control] AllowDynamicDebug=no)";
+        }
         List<string> missing = [];
         List<string> found = EventSelection.Resolve(_instance.Files.Path("events"), settings.Events, missing);
         if (missing.Count > 0)
@@ -253,12 +257,13 @@ internal sealed class TraceControl
             Tracer = settings.Tracer.Length > 0 ? settings.Tracer : TraceSetup.NoTracer,
             Functions = string.Join(' ', settings.Functions),
             BufferKb = kb,
+            DynamicDebug = settings.DynamicDebug.Count > 0 ? settings.DynamicDebug : configured.DynamicDebug,
         };
         return null;
     }
 
     private static string Describe(TraceSetup setup) =>
-        $"{setup.Events.Count} events, {setup.Filters.Count} filters, tracer {setup.Tracer} {setup.Functions}, {setup.BufferKb} KiB per vCPU";
+        $"{setup.Events.Count} events, {setup.Filters.Count} filters, tracer {setup.Tracer} {setup.Functions}, {setup.BufferKb} KiB per vCPU, {setup.DynamicDebug.Count} lines of dynamic_debug";
 
     private void Answer(uint id, string refusal)
     {
@@ -287,6 +292,7 @@ internal sealed class TraceControl
             Tracer = isTracing ? setup.Tracer : "",
             Functions = isTracing ? setup.Functions.Split(' ') : [],
             BufferKb = setup.BufferKb,
+            DynamicDebug = setup.DynamicDebug,
         };
         _session!.Answer(new TraceAnswer(id, refusal, settings, setup.Events.Count, Environment.TickCount64 - _since, _end?.MillisecondsLeft));
     }

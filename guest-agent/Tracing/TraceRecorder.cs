@@ -12,6 +12,8 @@ namespace VsockPair.GuestAgent.Tracing;
 /// </summary>
 internal sealed class TraceRecorder : IDisposable
 {
+    private static readonly TimeSpan DismissLimit = TimeSpan.FromSeconds(1);
+
     private readonly TraceInstance _instance;
     private readonly ReadStrategy _strategy;
     private readonly TimeSpan _flush;
@@ -111,21 +113,44 @@ internal sealed class TraceRecorder : IDisposable
     /// <returns>Null, or why it was not made.</returns>
     public string? Remake(Func<string?> change, bool resume)
     {
-        if (_link is SessionLink link && !IsDoneWith(link))
+        if (!TryDismissStreams())
         {
             return "the trace streams are still busy with what was recorded";
         }
         _instance.StopRecording();
         string? refusal = null;
         _unreported.AddRange(_instance.BeginGeneration(() => refusal = change()));
-        _streams.ForEach(s => s.ForgetCounters());
-        // vCPUs that come before the next session have nothing to join.
+        // vCPUs have nothing to join before the next session, or the rest of this one.
         _link = null;
         if (resume)
         {
             _instance.StartRecording();
+            FollowOnlineCpus();
         }
         return refusal;
+    }
+
+    /// <summary>The kernel refuses to switch a tracer while any reader has a ring open (<c>trace_ref</c>).</summary>
+    private bool TryDismissStreams()
+    {
+        if (_link is SessionLink link && !IsDoneWith(link))
+        {
+            return false;
+        }
+        _streams.ForEach(s => s.Dismiss());
+        Recurring left = new(DismissLimit);
+        while (!_streams.TrueForAll(s => s.HasEnded))
+        {
+            if (left.IsDue())
+            {
+                return false;
+            }
+            SocketWait.Sleep(_owner, left.MillisecondsLeft);
+        }
+        _streams.ForEach(s => s.Dispose());
+        _streams.Clear();
+        _online = [];
+        return true;
     }
 
     /// <summary>What the rings of this session's streams hold.</summary>

@@ -16,6 +16,9 @@ internal sealed class TraceSetup
     /// <summary>Patterns, with a space between two.</summary>
     public string Functions { get; init; } = "";
 
+    /// <summary>Of the whole guest, unlike all else.</summary>
+    public IReadOnlyList<string> DynamicDebug { get; init; } = [];
+
     /// <summary>Per vCPU.</summary>
     public required int BufferKb { get; init; }
 }

@@ -72,6 +72,7 @@ internal static class TraceCommand
             AddAll(facts, "functions", recorded.Functions);
         }
         facts.Add("buffer", string.Create(CultureInfo.InvariantCulture, $"{recorded.BufferKb} KiB per vCPU"));
+        AddAll(facts, "dynamic_debug", recorded.DynamicDebug);
         facts.Write(output);
     }
 

@@ -32,12 +32,17 @@ internal sealed class TraceCommandLine
 
     private readonly Option<int> _bufferKb = new("--buffer-kb") { Description = "Trace ring per vCPU in KiB", HelpName = "N" };
 
+    private readonly Option<string[]> _debug = new("--dynamic-debug")
+    {
+        Description = "Switch debug messages of the guest's kernel on; may be repeated; only where the agent's configuration allows it", HelpName = "'module kvm +p'",
+    };
+
     private readonly Option<string?> _for = new("--for") { Description = "Restore what is configured after this time", HelpName = "30s|10m|2h" };
 
     public void AddTo(Command command)
     {
         command.Add(_verb);
-        foreach (Option option in (Option[])[_events, _filters, _tracer, _functions, _bufferKb, _for])
+        foreach (Option option in (Option[])[_events, _filters, _tracer, _functions, _bufferKb, _debug, _for])
         {
             command.Add(option);
         }
@@ -55,12 +60,14 @@ internal sealed class TraceCommandLine
             Tracer = parsed.GetValue(_tracer) ?? "",
             Functions = parsed.GetValue(_functions) ?? [],
             BufferKb = parsed.GetValue(_bufferKb),
+            DynamicDebug = parsed.GetValue(_debug) ?? [],
         };
         int seconds = SecondsOf(parsed.GetValue(_for));
-        bool saysSomething = events.Length > 0 || settings.Filters.Count > 0 || settings.Tracer.Length > 0 || settings.Functions.Count > 0 || settings.BufferKb != 0;
+        bool saysSomething = events.Length > 0 || settings.Filters.Count > 0 || settings.Tracer.Length > 0 || settings.Functions.Count > 0
+            || settings.BufferKb != 0 || settings.DynamicDebug.Count > 0;
         string? fault = verb switch
         {
-            Set when !saysSomething => $"{Set} needs something to record: -e, --filter, --tracer or --buffer-kb",
+            Set when !saysSomething => $"{Set} needs something to record: -e, --filter, --tracer, --buffer-kb or --dynamic-debug",
             Set => FaultOfCounts(settings) ?? TraceNames.FaultOf(settings, seconds),
             Show or Off => saysSomething || seconds > 0 ? $"{verb} takes none of the options of {Set}" : null,
             _ => $"\"{verb}\" is no verb of trace: write {Show}, {Set} or {Off}",
@@ -77,13 +84,14 @@ internal sealed class TraceCommandLine
                 Tracer = settings.Tracer,
                 Functions = settings.Functions,
                 BufferKb = settings.BufferKb,
+                DynamicDebug = settings.DynamicDebug,
                 Seconds = seconds,
             };
     }
 
     private static string? FaultOfCounts(TraceSettings settings) =>
-        Math.Max(settings.Events.Count, Math.Max(settings.Filters.Count, settings.Functions.Count)) > Wire.MaxTraceItems
-            ? $"at most {Wire.MaxTraceItems} events, filters or functions at once; name them with * and ?"
+        new[] { settings.Events, settings.Filters, settings.Functions, settings.DynamicDebug }.Any(list => list.Count > Wire.MaxTraceItems)
+            ? $"at most {Wire.MaxTraceItems} of each option at once; name events and functions with * and ?"
             : null;
 
     /// <summary>A filter belongs to one event, and says so unless there is but one.</summary>

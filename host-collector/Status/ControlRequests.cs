@@ -36,6 +36,8 @@ public sealed record TraceControlRequest
     /// <summary>0: as configured.</summary>
     public required int BufferKb { get; init; }
 
+    public required IReadOnlyList<string> DynamicDebug { get; init; }
+
     /// <summary>0: no end.</summary>
     public required int Seconds { get; init; }
 }
@@ -98,6 +100,8 @@ public sealed record RecordedTrace
 
     /// <summary>Per vCPU.</summary>
     public required int BufferKb { get; init; }
+
+    public required IReadOnlyList<string> DynamicDebug { get; init; }
 }
 
 /// <summary>JSON of <c>control.sock</c>, without reflection.</summary>

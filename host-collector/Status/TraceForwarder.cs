@@ -16,7 +16,7 @@ internal sealed class TraceForwarder(SessionRegistry registry, SessionTimes time
     {
         TraceControlRequest request = JsonSerializer.Deserialize(line.Span, ControlJson.Default.TraceControlRequest) ?? throw new JsonException();
         // Of a list's items the annotations above say nothing.
-        if (request.Events.Concat(request.Filters).Concat(request.Functions).Contains(null))
+        if (request.Events.Concat(request.Filters).Concat(request.Functions).Concat(request.DynamicDebug).Contains(null))
         {
             throw new JsonException();
         }
@@ -87,6 +87,7 @@ internal sealed class TraceForwarder(SessionRegistry registry, SessionTimes time
             Tracer = request.Tracer,
             Functions = request.Functions,
             BufferKb = request.BufferKb,
+            DynamicDebug = request.DynamicDebug,
         };
         message = new TraceRequest(0, verb ?? TraceVerb.Show, verb == TraceVerb.Set ? settings : TraceSettings.None, verb == TraceVerb.Set ? request.Seconds : 0);
         return verb is null ? "the verbs are show, set and off" : verb == TraceVerb.Set ? TraceNames.FaultOf(settings, request.Seconds) : null;
@@ -106,6 +107,7 @@ internal sealed class TraceForwarder(SessionRegistry registry, SessionTimes time
             Tracer = answer.Settings.Tracer.Length > 0 ? answer.Settings.Tracer : null,
             Functions = answer.Settings.Functions,
             BufferKb = answer.Settings.BufferKb,
+            DynamicDebug = answer.Settings.DynamicDebug,
         };
 
         static TimeSpan Span(long milliseconds) => TimeSpan.FromMilliseconds(Math.Clamp(milliseconds, 0, 366L * Wire.MaxTraceSeconds * 1000));
@@ -118,6 +120,7 @@ internal sealed class TraceForwarder(SessionRegistry registry, SessionTimes time
             .. request.Events,
             .. request.Filters.Select(f => $"filter {f}"),
             .. request.Functions.Select(f => $"{request.Tracer} {f}"),
+            .. request.DynamicDebug.Select(d => $"dynamic_debug {d}"),
             .. request.BufferKb > 0 ? [$"{request.BufferKb} KiB"] : Array.Empty<string>(),
             .. request.Seconds > 0 ? [$"for {request.Seconds} s"] : Array.Empty<string>(),
         ];

@@ -19,7 +19,7 @@ public static class TraceNames
     {
         int chars = 0;
         string? fault = FirstFault(settings.Events, FaultOfEvent, ref chars) ?? FirstFault(settings.Filters, FaultOfFilter, ref chars)
-            ?? FirstFault(settings.Functions, FaultOfFunction, ref chars);
+            ?? FirstFault(settings.Functions, FaultOfFunction, ref chars) ?? FirstFault(settings.DynamicDebug, FaultOfQuery, ref chars);
         return fault is not null ? fault
             : settings.Tracer is not ("" or Function or FunctionGraph) ? $"\"{settings.Tracer}\" is no tracer: write {Function} or {FunctionGraph}"
             : settings.Tracer.Length > 0 != settings.Functions.Count > 0 ? "a tracer needs functions to follow, and functions need a tracer"
@@ -65,14 +65,8 @@ public static class TraceNames
 
     private static string? FaultOfFilter(string filter)
     {
-        foreach (char c in filter)
-        {
-            if (c is < ' ' or > '~')
-            {
-                return "a filter has printable ASCII characters only";
-            }
-        }
-        return !TrySplitFilter(filter, out _, out string expression) || expression.Length == 0
+        return !IsPrintable(filter) ? "a filter has printable ASCII characters only"
+            : !TrySplitFilter(filter, out _, out string expression) || expression.Length == 0
             ? $"\"{filter}\" is no filter: write SYSTEM:EVENT EXPRESSION, e.g. kmem:kmalloc bytes_req > 4096"
             // To the kernel that is the word for no filter.
             : expression == "0" ? "\"0\" is no expression: leave the filter out"
@@ -89,6 +83,80 @@ public static class TraceNames
         }
         return IsName(text, "_.*?") && plain >= FewestPlainChars && !char.IsAsciiDigit(text[0]) ? null
             : $"\"{text}\" is no function: write letters, digits, _ and ., with * and ? but at least {FewestPlainChars} characters that are none";
+    }
+
+    /// <summary>
+    /// One query of dynamic_debug: pairs of a word that chooses and what it chooses, then flags. Without a pair it would be the whole kernel; a semicolon or the end of a
+    /// line would begin another.
+    /// </summary>
+    private static string? FaultOfQuery(string text)
+    {
+        ReadOnlySpan<char> rest = text;
+        int pairs = 0;
+        bool isWhole = text.Length < Wire.MaxStringBytes;
+        while (isWhole && !rest.IsEmpty && rest[0] is not ('+' or '-' or '='))
+        {
+            ReadOnlySpan<char> word = TakeWord(ref rest);
+            bool isKnown = word is "file" or "func" or "module" or "line" or "format";
+            ReadOnlySpan<char> value = rest.IsEmpty || rest[0] != '"' || word is not "format" ? TakeWord(ref rest) : TakeQuoted(ref rest);
+            isWhole = isKnown && !value.IsEmpty && !HasAny(value, "\";#\\") && IsPrintable(value);
+            pairs++;
+        }
+        return isWhole && pairs > 0 && rest.Length > 1 && !HasOther(rest[1..], "pflmt_") ? null
+            : $"\"{text}\" is no line for dynamic_debug: write file, func, module, line or format, each with a value, and then +, - or = with some of pflmt_, e.g. module kvm +p";
+    }
+
+    private static ReadOnlySpan<char> TakeWord(ref ReadOnlySpan<char> rest)
+    {
+        int end = rest.IndexOf(' ');
+        ReadOnlySpan<char> word = end < 0 ? rest : rest[..end];
+        rest = end < 0 ? default : rest[(end + 1)..];
+        return word;
+    }
+
+    private static ReadOnlySpan<char> TakeQuoted(ref ReadOnlySpan<char> rest)
+    {
+        rest = rest[1..];
+        int end = rest.IndexOf("\" ", StringComparison.Ordinal);
+        ReadOnlySpan<char> value = end < 0 ? default : rest[..end];
+        rest = end < 0 ? default : rest[(end + 2)..];
+        return value;
+    }
+
+    private static bool IsPrintable(ReadOnlySpan<char> text)
+    {
+        foreach (char c in text)
+        {
+            if (c is < ' ' or > '~')
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static bool HasAny(ReadOnlySpan<char> text, string of)
+    {
+        foreach (char c in text)
+        {
+            if (of.Contains(c, StringComparison.Ordinal))
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static bool HasOther(ReadOnlySpan<char> text, string than)
+    {
+        foreach (char c in text)
+        {
+            if (!than.Contains(c, StringComparison.Ordinal))
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static bool IsName(string text, string besides)

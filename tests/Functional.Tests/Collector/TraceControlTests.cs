@@ -24,13 +24,14 @@ public sealed class TraceControlTests : IDisposable
         guest.Connect();
         Task<TraceRequest> asked = AnswerAsync(guest, request => new TraceAnswer(request.Id, "", Recorded, 3, 500, 29_500));
 
-        Answer answer = await RunAsync("set", "-e", "kmem:kmalloc", "--filter", "bytes_req > 4096", "--buffer-kb", "2048", "--for", "30s");
+        Answer answer = await RunAsync("set", "-e", "kmem:kmalloc", "--filter", "bytes_req > 4096", "--buffer-kb", "2048", "--dynamic-debug", "module kvm +p", "--for", "30s");
 
         Assert.Equal((ExitCode.Done, ""), (answer.ExitCode, answer.Error));
         TraceRequest request = await asked;
         Assert.Equal((TraceVerb.Set, 30, 2048, ""), (request.Verb, request.Seconds, request.Settings.BufferKb, request.Settings.Tracer));
         Assert.Equal(["kmem:kmalloc"], request.Settings.Events);
         Assert.Equal(["kmem:kmalloc bytes_req > 4096"], request.Settings.Filters);
+        Assert.Equal(["module kvm +p"], request.Settings.DynamicDebug);
         Assert.Matches("recorded +changed 0s ago, until .*Z \\((29|28)s left\\)\n", answer.Output);
         Assert.Matches("events +sched:sched_switch\n +kmem:kmalloc\n +and 1 more\n", answer.Output);
         Assert.Matches("filters +kmem:kmalloc bytes_req > 4096\n", answer.Output);
@@ -72,7 +73,7 @@ public sealed class TraceControlTests : IDisposable
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         _ = AnswerAsync(guest, request => new TraceAnswer(
-            request.Id, "", new TraceSettings { Events = ["\u001b]0;x\a"], Filters = ["\r"], Tracer = "\u202e", Functions = ["\u0085"], BufferKb = int.MaxValue }, int.MaxValue, long.MinValue, long.MaxValue));
+            request.Id, "", new TraceSettings { Events = ["\u001b]0;x\a"], Filters = ["\r"], Tracer = "\u202e", Functions = ["\u0085"], BufferKb = int.MaxValue, DynamicDebug = ["\u009b"] }, int.MaxValue, long.MinValue, long.MaxValue));
 
         Answer answer = await RunAsync("show");
 
@@ -246,7 +247,7 @@ public sealed class TraceControlTests : IDisposable
     }
 
     private static string Line(string guest, string verb, string events, string tracer) =>
-        $"{{\"command\":\"trace\",\"guest\":{guest},\"verb\":\"{verb}\",\"events\":{events},\"filters\":[],\"tracer\":\"{tracer}\",\"functions\":[],\"buffer_kb\":0,\"seconds\":0}}";
+        $"{{\"command\":\"trace\",\"guest\":{guest},\"verb\":\"{verb}\",\"events\":{events},\"filters\":[],\"tracer\":\"{tracer}\",\"functions\":[],\"buffer_kb\":0,\"dynamic_debug\":[],\"seconds\":0}}";
 
     /// <summary>Answers the next request.</summary>
     private static Task<TraceRequest> AnswerAsync(ScriptedGuest guest, Func<TraceRequest, TraceAnswer> answer) => Task.Run(() =>
