@@ -92,7 +92,7 @@ public sealed record LossRecord
     /// <summary><c>cpu3</c> or <c>kmsg</c>.</summary>
     public required string Stream { get; init; }
 
-    /// <summary>Guest trace clock (ns) or kmsg sequence of the first and last thing lost.</summary>
+    /// <summary>Guest trace clock (ns) or kmsg sequence of the first and last thing lost. A line of several gaps in the kernel log has no first: not all from there to the last was lost.</summary>
     public ulong? First { get; init; }
 
     public ulong? Last { get; init; }
