@@ -113,14 +113,14 @@ internal sealed class DynamicDebug
 
     private string? Save()
     {
-        string text = "";
+        List<string> lines = [];
         foreach ((string site, string flags) in _former)
         {
-            text += $"{site} {flags}\n";
+            lines.Add($"{site} {flags}");
         }
         try
         {
-            SmallFile.Write(_formerFile, text);
+            SmallFile.Write(_formerFile, string.Join('\n', lines));
             return null;
         }
         catch (LinuxException e)

@@ -129,9 +129,13 @@ internal sealed class TraceControl
                 Refuse(request.Id, refusal);
             }
         }
-        if (_end?.IsDue() == true || _orphanEnd?.IsDue() == true)
+        if (_end?.IsDue() == true)
         {
-            Restore(_session is null ? "the collector is gone" : "its time is over");
+            Restore("its time is over");
+        }
+        else if (_orphanEnd?.IsDue() == true)
+        {
+            Restore("the collector is gone");
         }
     }
 
