@@ -189,6 +189,8 @@ internal sealed class AgentSession : ITraceSession, IDisposable
         Answer(new TraceAnswer(request.Id, refusal, TraceSettings.None, 0, null, null));
     }
 
+    public bool IsStreaming => _isTraceJoined;
+
     public void Answer(in TraceAnswer answer) => _control.Send(answer);
 
     public void OfferFormats(List<string> events) => _agent.Metadata.OfferFormats(_files, events);

@@ -7,6 +7,9 @@ namespace VsockPair.GuestAgent.Tracing;
 /// <summary>What a session does for <see cref="TraceControl"/>.</summary>
 internal interface ITraceSession
 {
+    /// <summary>The rings' streams belong to it: what they hold can be sent before they are emptied.</summary>
+    bool IsStreaming { get; }
+
     void Answer(in TraceAnswer answer);
 
     /// <summary>Offers the formats of these events.</summary>
@@ -60,7 +63,9 @@ internal sealed class TraceControl
     public List<string> RequestedEvents => Beyond(_applied.Current.Events, _instance.Configured.Events);
 
     /// <summary>Until <see cref="Step"/> has something to do.</summary>
-    public int MillisecondsLeft => Math.Min(_pendingLimit?.MillisecondsLeft ?? Never, Math.Min(_end?.MillisecondsLeft ?? Never, _orphanEnd?.MillisecondsLeft ?? Never));
+    public int MillisecondsLeft => Math.Min(_pendingLimit?.MillisecondsLeft ?? Never, IsReady ? _end?.MillisecondsLeft ?? Never : Never);
+
+    private bool IsReady => _session?.IsStreaming ?? true;
 
     public void Begin(ITraceSession session)
     {
@@ -117,17 +122,21 @@ internal sealed class TraceControl
     {
         if (_pending is TraceRequest request)
         {
-            if (_awaited.Count == 0)
+            if (_awaited.Count == 0 && IsReady)
             {
                 Forget();
                 Obey(request, _pendingSetup);
             }
             else if (_pendingLimit!.IsDue())
             {
-                string refusal = $"the collector has not stored the formats of {_awaited.Count} events";
+                string refusal = _awaited.Count > 0 ? $"the collector has not stored the formats of {_awaited.Count} events" : "the streams of this session have not begun";
                 Forget();
                 Refuse(request.Id, refusal);
             }
+        }
+        if (!IsReady)
+        {
+            return;
         }
         if (_end?.IsDue() == true)
         {

@@ -146,6 +146,7 @@ public sealed partial class TraceControlTests(ITestOutputHelper output)
             }
         });
         output.WriteLine($"{traced} {events} events");
+        output.WriteLine(string.Join('\n', lab.Stored("web1").OnlyBoot.Losses));
         Assert.True(traced > Markers, "the tracer has traced nothing");
         Assert.Equal(0, foreign);
         Assert.Equal(new Dictionary<string, int> { ["before"] = Markers, ["during"] = Markers, ["after"] = Markers }, marks);
