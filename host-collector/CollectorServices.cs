@@ -36,7 +36,10 @@ internal static class CollectorServices
         .AddHostedService(provider => provider.GetRequiredService<ListenerService>());
 
     /// <summary>Last: once control.sock answers, the collector listens.</summary>
-    public static IServiceCollection AddStatus(this IServiceCollection services) => services.AddHostedService<StatusServer>();
+    public static IServiceCollection AddStatus(this IServiceCollection services) => services
+        .AddSingleton<IControlAnswer, StatusAnswer>()
+        .AddSingleton<IControlAnswer, TraceForwarder>()
+        .AddHostedService<ControlServer>();
 
     public static ILoggingBuilder AddCollectorConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>
     {

@@ -39,9 +39,15 @@ internal static class Program
         };
         export.SetAction(parsed => ExportCommand.Run(line.ContextOf(parsed, output, error), line.ExportOf(parsed)));
 
+        TraceCommandLine traceLine = new();
+        Command trace = new("trace", "Show or change, for a time, what a guest records") { line.Guest, line.Json };
+        traceLine.AddTo(trace);
+        trace.SetAction(parsed => TraceCommand.Run(
+            line.ContextOf(parsed, output, error), traceLine.RequestOf(parsed, parsed.GetRequiredValue(line.Guest)), parsed.GetValue(line.Json)));
+
         RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
         {
-            line.Config, line.Store, serve, guests, kmsg, losses, export,
+            line.Config, line.Store, serve, guests, kmsg, losses, export, trace,
         };
         root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
         root.Directives.Clear();

@@ -15,6 +15,7 @@ internal sealed class GuestSession
     private readonly FrameConnection _control;
     private readonly FileReceiver _files;
     private readonly ClockBurst _clocks = new();
+    private readonly TraceConversation _trace;
     private readonly SessionTimes _times;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
@@ -28,15 +29,17 @@ internal sealed class GuestSession
     private ulong _heartbeats;
     private bool _ending;
 
-    public GuestSession(Guest guest, BootStore boot, Guid id, int vcpus, FrameConnection control, CollectorStore store, DiskState disk, SessionRegistry registry, SessionTimes times, ILogger log)
+    public GuestSession(Guest guest, BootStore boot, Guid id, in ControlHello claims, FrameConnection control, CollectorStore store, DiskState disk, SessionRegistry registry, SessionTimes times, ILogger log)
     {
         Guest = guest;
         Boot = boot;
         Id = id;
-        Vcpus = vcpus;
+        Vcpus = Math.Clamp(claims.PossibleCpus, 1, registry.MaxCpus);
+        AnswersTraceRequests = claims.Capabilities is AgentCapabilities can && can.HasFlag(AgentCapabilities.TraceControl);
         _control = control;
         _registry = registry;
         _times = times;
+        _trace = new TraceConversation(times.TraceAnswer);
         _time = store.Time;
         _log = log;
         _files = new FileReceiver(this, store, disk, log);
@@ -56,6 +59,8 @@ internal sealed class GuestSession
 
     /// <summary>As the guest claims, and at most as many as are accepted.</summary>
     public int Vcpus { get; }
+
+    public bool AnswersTraceRequests { get; }
 
     public DateTimeOffset ConnectedSince { get; }
 
@@ -150,6 +155,9 @@ internal sealed class GuestSession
             _control.Dispose();
         }
     }
+
+    /// <inheritdoc cref="TraceConversation.AskAsync"/>
+    public Task<TraceAnswer> AskTraceAsync(TraceRequest request) => _trace.AskAsync(request, r => Send(r), _control.Closed);
 
     /// <summary>The agent has shown that it knows this session: an older one no longer continues the boot's life.</summary>
     public void Confirm()
@@ -310,6 +318,8 @@ internal sealed class GuestSession
                 return FileChunk.TryDecode(body, out FileChunk chunk) ? _files.Take(chunk) : Violation.BadFrame;
             case MessageType.FileGone:
                 return Frame.TryDecode(body, out FileGone gone) ? _files.Take(gone) : Violation.BadFrame;
+            case MessageType.TraceAnswer:
+                return Frame.TryDecode(body, out TraceAnswer answer) ? _trace.Take(answer) : Violation.BadFrame;
             case MessageType.Goodbye:
                 goodbye = Frame.TryDecode(body, out Goodbye _);
                 return goodbye ? null : Violation.BadFrame;

@@ -3,7 +3,10 @@ namespace VsockPair.Protocol;
 /// <summary>What an agent says of itself and its guest when it opens a session. All of it is a claim.</summary>
 public readonly record struct ControlHello
 {
-    public const int Fields = 12;
+    // Capabilities came later: an agent of the first days ends before them.
+    private const int FieldsOfFirstAgents = 12;
+
+    public int Fields => FieldsOfFirstAgents + (Capabilities is null ? 0 : 1);
 
     /// <summary>New for each start of the agent.</summary>
     public Guid AgentInstance { get; init; }
@@ -33,6 +36,9 @@ public readonly record struct ControlHello
     /// <summary>What is missing in this guest, one line each, for its operator: at most <see cref="Wire.MaxNotes"/>.</summary>
     public IReadOnlyList<string> Notes { get; init; }
 
+    /// <summary>Null for an agent that is older than this field.</summary>
+    public AgentCapabilities? Capabilities { get; init; }
+
     internal void Write(ref FrameWriter writer)
     {
         writer.Write(AgentInstance);
@@ -46,10 +52,10 @@ public readonly record struct ControlHello
         writer.Write((uint)PossibleCpus);
         writer.Write((uint)SubBufferBytes);
         writer.Write(TraceClock);
-        writer.WriteArrayHeader(Notes.Count);
-        foreach (string note in Notes)
+        writer.Write(Notes);
+        if (Capabilities is AgentCapabilities capabilities)
         {
-            writer.Write(note);
+            writer.Write((uint)capabilities);
         }
     }
 
@@ -60,17 +66,15 @@ public readonly record struct ControlHello
             || !reader.TryRead(out string release) || !reader.TryRead(out string version) || !reader.TryRead(out string machine)
             || !reader.TryRead(out string nodeName) || !reader.TryReadBytes(Wire.MaxBuildIdBytes, out ReadOnlySpan<byte> buildId)
             || !reader.TryRead(int.MaxValue, out int cpus) || !reader.TryRead(int.MaxValue, out int subBufferBytes)
-            || !reader.TryRead(out string clock) || !reader.TryReadArrayHeader(Wire.MaxNotes, out int noteCount))
+            || !reader.TryRead(out string clock) || !reader.TryReadTexts(Wire.MaxNotes, out IReadOnlyList<string> notes))
         {
             return false;
         }
-        string[] notes = new string[noteCount];
-        for (int i = 0; i < noteCount; i++)
+        bool hasCapabilities = reader.Fields > Hello.CommonFields + FieldsOfFirstAgents;
+        uint capabilities = 0;
+        if (hasCapabilities && !reader.TryRead(out capabilities))
         {
-            if (!reader.TryRead(out notes[i]))
-            {
-                return false;
-            }
+            return false;
         }
         hello = new ControlHello
         {
@@ -86,6 +90,7 @@ public readonly record struct ControlHello
             SubBufferBytes = subBufferBytes,
             TraceClock = clock,
             Notes = notes,
+            Capabilities = hasCapabilities ? (AgentCapabilities)capabilities : null,
         };
         return true;
     }

@@ -14,6 +14,9 @@ public ref struct FrameReader(ReadOnlySpan<byte> body)
 
     public readonly int Remaining => _rest.Length;
 
+    /// <summary>Elements after the type, once that was read.</summary>
+    public int Fields { get; private set; }
+
     /// <param name="fields">Elements after the type.</param>
     public bool TryReadType(out MessageType type, out int fields)
     {
@@ -24,7 +27,7 @@ public ref struct FrameReader(ReadOnlySpan<byte> body)
             return false;
         }
         type = (MessageType)number;
-        fields = count - 1;
+        fields = Fields = count - 1;
         return true;
     }
 
@@ -78,6 +81,22 @@ public ref struct FrameReader(ReadOnlySpan<byte> body)
             && number <= (uint)Math.Min(most, _rest.Length);
         count = read ? (int)number : 0;
         return read;
+    }
+
+    /// <summary>An array of texts. It grows as they are found: the count is only a claim.</summary>
+    public bool TryReadTexts(int most, out IReadOnlyList<string> texts)
+    {
+        List<string> found = [];
+        texts = found;
+        if (!TryReadArrayHeader(most, out int count))
+        {
+            return false;
+        }
+        while (found.Count < count && TryRead(out string text))
+        {
+            found.Add(text);
+        }
+        return found.Count == count;
     }
 
     /// <summary>Bytes in place, valid as long as the body is.</summary>

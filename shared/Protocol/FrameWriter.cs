@@ -56,6 +56,28 @@ public ref struct FrameWriter
         Advance(fits, bytes);
     }
 
+    public void Write(IReadOnlyList<string> texts)
+    {
+        WriteArrayHeader(texts.Count);
+        foreach (string text in texts)
+        {
+            Write(text);
+        }
+    }
+
+    /// <summary>A number, or nil for "not known".</summary>
+    public void Write(long? value)
+    {
+        if (value is long known)
+        {
+            Write(known);
+        }
+        else
+        {
+            WriteNil();
+        }
+    }
+
     /// <summary>The whole frame, prefix included: its number of bytes in the buffer.</summary>
     public readonly int Finish()
     {

@@ -3,7 +3,7 @@ namespace VsockPair.Protocol;
 /// <summary>First frame of every connection, agent → collector. <see cref="Kind"/> says which of the fields after it are there.</summary>
 public readonly record struct Hello : IMessage<Hello>
 {
-    private const int CommonFields = 4;
+    internal const int CommonFields = 4;
 
     public static MessageType Type => MessageType.Hello;
 
@@ -26,7 +26,7 @@ public readonly record struct Hello : IMessage<Hello>
 
     public int Fields => CommonFields + Kind switch
     {
-        ConnectionKind.Control => ControlHello.Fields,
+        ConnectionKind.Control => Control.Fields,
         ConnectionKind.Kmsg => 1,
         ConnectionKind.Bulk => 1 + BulkHello.Fields,
         _ => 2,

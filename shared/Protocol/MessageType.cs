@@ -26,4 +26,7 @@ public enum MessageType : uint
     KmsgAck = 41,
 
     ProbeResult = 50,
+
+    TraceRequest = 60,
+    TraceAnswer = 61,
 }

@@ -57,9 +57,9 @@ public readonly record struct Pong(ulong Number, long Boot, long RealTime, long?
         writer.Write(Number);
         writer.Write(Boot);
         writer.Write(RealTime);
-        WriteOptional(ref writer, Local);
-        WriteOptional(ref writer, LocalAtBoot);
-        WriteOptional(ref writer, LocalError);
+        writer.Write(Local);
+        writer.Write(LocalAtBoot);
+        writer.Write(LocalError);
     }
 
     public static bool TryRead(ref FrameReader reader, out Pong message)
@@ -68,18 +68,6 @@ public readonly record struct Pong(ulong Number, long Boot, long RealTime, long?
             & reader.TryRead(out long? local) & reader.TryRead(out long? localAtBoot) & reader.TryRead(out long? localError);
         message = new Pong(number, boot, realTime, local, localAtBoot, localError);
         return read;
-    }
-
-    private static void WriteOptional(ref FrameWriter writer, long? value)
-    {
-        if (value is long known)
-        {
-            writer.Write(known);
-        }
-        else
-        {
-            writer.WriteNil();
-        }
     }
 }
 

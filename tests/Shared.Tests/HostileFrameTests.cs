@@ -29,7 +29,9 @@ public sealed class HostileFrameTests
     {
         if (name != "tail")
         {
-            Assert.Equal(-1, ProtocolExamples.All[name].EncodeAgain(WithFields(BodyOf(name), -1, []), new byte[Wire.MaxFrameBytes]));
+            // A control Hello may also end before its last field.
+            int least = name == "hello-control" ? -2 : -1;
+            Assert.Equal(-1, ProtocolExamples.All[name].EncodeAgain(WithFields(BodyOf(name), least, []), new byte[Wire.MaxFrameBytes]));
         }
     }
 

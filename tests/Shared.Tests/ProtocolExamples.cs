@@ -36,6 +36,7 @@ internal static class ProtocolExamples
                 SubBufferBytes = 65536,
                 TraceClock = "boot",
                 Notes = ["no pstore"],
+                Capabilities = AgentCapabilities.TraceControl,
             },
         }),
         ["hello-kmsg"] = ProtocolExample.Of(Connection(ConnectionKind.Kmsg)),
@@ -61,8 +62,12 @@ internal static class ProtocolExamples
         ["kmsg-records"] = new ProtocolExample(buffer => KmsgRecords.Encode("6,42,1000,-;hello\n"u8, buffer), EncodeRecordsAgain),
         ["kmsg-ack"] = ProtocolExample.Of(new KmsgAck(42)),
         ["probe-result"] = ProtocolExample.Of(new ProbeResult(65536)),
+        ["trace-request"] = ProtocolExample.Of(new TraceRequest(1, TraceVerb.Set, Kmalloc with { BufferKb = 0 }, 30)),
+        ["trace-answer"] = ProtocolExample.Of(new TraceAnswer(1, "", Kmalloc, 1, 5, 29_995)),
         ["tail"] = new ProtocolExample(EncodeTail, EncodeTailAgain),
     };
+
+    private static TraceSettings Kmalloc => TraceSettings.None with { Events = ["kmem:kmalloc"], Filters = ["kmem:kmalloc bytes_req > 4096"], BufferKb = 1024, DynamicDebug = ["module kvm +p"] };
 
     private static Hello Connection(ConnectionKind kind) => new() { OldestVersion = 1, NewestVersion = 1, Kind = kind, BootId = Boot, Token = Token };
 

@@ -33,6 +33,9 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
 
     public string KernelRelease { get; init; } = "6.12.0-scripted";
 
+    /// <summary>Null for an agent of the first days.</summary>
+    public AgentCapabilities? Capabilities { get; init; } = AgentCapabilities.TraceControl;
+
     /// <summary>Of the live session.</summary>
     public Welcome Session { get; private set; }
 
@@ -61,6 +64,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
             SubBufferBytes = 4096,
             TraceClock = "boot",
             Notes = [],
+            Capabilities = Capabilities,
         },
     };
 

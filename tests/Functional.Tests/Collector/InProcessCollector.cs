@@ -36,7 +36,7 @@ internal sealed class InProcessCollector : IDisposable
     public static CollectorStatus StatusOf(string store)
     {
         using ScriptedGuestLink link = new(Storage.StorePaths.ControlSocket(store));
-        return System.Text.Json.JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), StatusJson.Default.CollectorStatus)!;
+        return System.Text.Json.JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), ControlJson.Default.CollectorStatus)!;
     }
 
     /// <summary>A socket's file is there a moment before anybody listens on it.</summary>

@@ -190,7 +190,7 @@ public sealed class GuestsCommandTests : IDisposable
             using Socket client = await listener.AcceptAsync();
             byte[] buffer = new byte[256];
             request = Encoding.UTF8.GetString(buffer, 0, await client.ReceiveAsync(buffer));
-            await client.SendAsync(JsonSerializer.SerializeToUtf8Bytes(status, StatusJson.Default.CollectorStatus).Append((byte)'\n').ToArray());
+            await client.SendAsync(JsonSerializer.SerializeToUtf8Bytes(status, ControlJson.Default.CollectorStatus).Append((byte)'\n').ToArray());
         }
         return request;
     }
