@@ -1,3 +1,5 @@
+using VsockPair.Clocks;
+
 namespace VsockPair.Commands;
 
 /// <summary>
@@ -31,7 +33,7 @@ internal sealed class HostRange
             {
                 if (KmsgLog.NewestNanoseconds(boot) is long newest)
                 {
-                    return new HostRange(selection, boot, newest, BootClock.Load(boot, remarks)?.HostAtLocal(newest));
+                    return new HostRange(selection, boot, newest, ClockModel.Load(boot, remarks)?.HostAtLocal(newest).Time);
                 }
             }
         }
@@ -39,7 +41,7 @@ internal sealed class HostRange
     }
 
     /// <summary>Both ends on the clock of the boot's log; null when nothing of it is meant, or none of it can be placed.</summary>
-    public (long From, long To)? InLocalClock(StoredBoot boot, BootClock? clock, TextWriter remarks)
+    public (long From, long To)? InLocalClock(StoredBoot boot, ClockModel? clock, TextWriter remarks)
     {
         if (!TryPlace(_selection.Since, boot, clock, 0, out long from) || !TryPlace(_selection.Until, boot, clock, long.MaxValue, out long to))
         {
@@ -65,14 +67,14 @@ internal sealed class HostRange
         if (point?.SinceBoot is long local)
         {
             StoredBoot? boot = _selection.Boot is null ? guest.NewestBoot : guest.FindBoot(_selection.Boot);
-            return (boot is null ? null : BootClock.Load(boot, remarks)) is BootClock clock
-                ? clock.HostAtLocal(local)
+            return (boot is null ? null : ClockModel.Load(boot, remarks)) is ClockModel clock
+                ? clock.HostAtLocal(local).Time
                 : throw new CommandFailure(ExitCode.Failed, $"boot {boot?.Name} has no clock sample that places boot+ in host time; write an RFC 3339 time");
         }
         return point?.Host;
     }
 
-    private bool TryPlace(TimePoint? point, StoredBoot boot, BootClock? clock, long open, out long local)
+    private bool TryPlace(TimePoint? point, StoredBoot boot, ClockModel? clock, long open, out long local)
     {
         local = point?.SinceBoot ?? open;
         if (point is not { IsHostTime: true })
