@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
+using VsockPair.Export;
 using VsockPair.Options;
 
 namespace VsockPair.Commands;
@@ -30,6 +31,18 @@ internal sealed class CommandLine
 
     public Option<bool> Follow { get; } = new("--follow", "-f") { Description = "Go on as records arrive, also after a reboot" };
 
+    public Option<int[]> Cpu { get; } = new("--cpu")
+    {
+        Description = "Only this vCPU; may be given more than once", HelpName = "N", Validators = { RefuseNegative },
+    };
+
+    public Option<string?> OutputFile { get; } = new("--output", "-o")
+    {
+        Description = "Where to, - for standard output (txt and ndjson); the suffix says the format (default ./NAME-UTC.dat)", HelpName = "FILE",
+    };
+
+    public Option<ExportFormat?> Format { get; } = FormatOption();
+
     public Option<ListenSpec[]> Listen { get; } = new("--listen")
     {
         Description = $"Where to listen, instead of the configured places: {ListenSpec.Forms}",
@@ -53,6 +66,9 @@ internal sealed class CommandLine
     }
 
     public LossesRequest LossesOf(ParseResult parsed) => new(parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Json));
+
+    public ExportRequest ExportOf(ParseResult parsed) => new(
+        parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Cpu) ?? [], parsed.GetValue(OutputFile), parsed.GetValue(Format));
 
     private Selection SelectionOf(ParseResult parsed) => new(parsed.GetValue(Since), parsed.GetValue(Until), parsed.GetValue(Boot));
 
@@ -94,6 +110,34 @@ internal sealed class CommandLine
             return point;
         },
     };
+
+    private static Option<ExportFormat?> FormatOption()
+    {
+        Option<ExportFormat?> option = new("--format")
+        {
+            Description = $"Where the file has no suffix that says it: {ExportFormat.Names}",
+            HelpName = "FORMAT",
+            CustomParser = result =>
+            {
+                ExportFormat? format = ExportFormat.TryFind(result.Tokens[0].Value);
+                if (format is null)
+                {
+                    result.AddError($"--format: there is no {result.Tokens[0].Value}; it is one of {ExportFormat.Names}");
+                }
+                return format;
+            },
+        };
+        option.CompletionSources.Add([.. ExportFormat.All.Select(f => f.Name)]);
+        return option;
+    }
+
+    private static void RefuseNegative(OptionResult result)
+    {
+        if (result.Tokens.Any(t => t.Value.StartsWith('-')))
+        {
+            result.AddError("--cpu: vCPUs are counted from 0");
+        }
+    }
 
     /// <summary>The parser takes an option it does not know for the name of a guest.</summary>
     private static void RefuseOption(ArgumentResult result)

@@ -1,4 +1,5 @@
 using VsockPair.Clocks;
+using VsockPair.History;
 using VsockPair.Storage;
 
 namespace VsockPair.Commands;
@@ -38,7 +39,7 @@ internal sealed class KmsgCommand
     private int Show()
     {
         IReadOnlyList<StoredBoot> boots = _request.Selection.BootsOf(_guest, allByDefault: false);
-        HostRange range = HostRange.Of(_request.Selection, boots, _context.Error);
+        HostRange range = HostRange.Of(_request.Selection, boots, GuestTimeLine.Log, _context.Error);
         foreach (StoredBoot boot in boots)
         {
             if (Open(boot, range) is (KmsgLog log, KmsgChoice choice))
@@ -64,7 +65,7 @@ internal sealed class KmsgCommand
     private int Follow(CancellationToken stop)
     {
         IReadOnlyList<StoredBoot> boots = _request.Selection.BootsOf(_guest, allByDefault: false);
-        HostRange range = HostRange.Of(_request.Selection, boots, _context.Error);
+        HostRange range = HostRange.Of(_request.Selection, boots, GuestTimeLine.Log, _context.Error);
         Queue<StoredBoot> waiting = new(boots);
         HashSet<string> known = [.. _guest.Boots.Select(b => b.Name)];
         (KmsgLog Log, KmsgChoice Choice)? current = null;
@@ -101,7 +102,7 @@ internal sealed class KmsgCommand
     private (KmsgLog Log, KmsgChoice Choice)? Open(StoredBoot boot, HostRange range)
     {
         ClockModel? clock = _request.Json || range.NeedsClock ? ClockModel.Load(boot, _context.Error) : null;
-        if (range.InLocalClock(boot, clock, _context.Error) is not (long from, long to))
+        if (range.InGuestClock(boot, clock, _context.Error) is not (long from, long to))
         {
             return null;
         }

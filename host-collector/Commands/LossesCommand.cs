@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Json;
+using VsockPair.History;
 using VsockPair.Storage;
 using VsockPair.Text;
 
@@ -19,7 +20,7 @@ internal static class LossesCommand
     {
         StoredGuest guest = StoredGuest.Find(context.Store, request.Guest);
         IReadOnlyList<StoredBoot> boots = request.Selection.BootsOf(guest, allByDefault: true);
-        (DateTimeOffset from, DateTimeOffset to) = HostRange.Of(request.Selection, boots, context.Error).InHostTime(guest, context.Error);
+        (DateTimeOffset from, DateTimeOffset to) = HostRange.Of(request.Selection, boots, GuestTimeLine.Log, context.Error).InHostTime(guest, context.Error);
         HashSet<string> chosen = [.. boots.Select(b => b.Name)];
         bool allBoots = boots.Count == guest.Boots.Count;
         IEnumerable<LossRecord> losses = Merge(

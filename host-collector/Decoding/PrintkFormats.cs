@@ -1,0 +1,29 @@
+using System.Buffers.Text;
+using System.Diagnostics.CodeAnalysis;
+
+namespace VsockPair.Decoding;
+
+/// <summary><c>printk_formats</c>: the constant strings that events name by their address, <c>trace_printk</c>'s formats among them.</summary>
+public sealed class PrintkFormats
+{
+    private readonly Dictionary<ulong, byte[]> _texts = [];
+
+    public PrintkFormats(ReadOnlySpan<byte> text)
+    {
+        LineReader lines = new(text);
+        while (lines.TryRead(out ReadOnlySpan<byte> line))
+        {
+            // 0xffffffff82345678 : "text\n"
+            int colon = line.IndexOf((byte)':');
+            if (colon < 0 || !line.StartsWith("0x"u8) || !Utf8Parser.TryParse(line[2..], out ulong address, out _, 'x'))
+            {
+                continue;
+            }
+            ReadOnlySpan<byte> quoted = line[(colon + 1)..].Trim((byte)' ');
+            _texts[address] = quoted.Trim((byte)'"').ToArray();
+        }
+    }
+
+    /// <summary>As the file shows them: with <c>\n</c> as two characters.</summary>
+    public bool TryFind(ulong address, [NotNullWhen(true)] out byte[]? text) => _texts.TryGetValue(address, out text);
+}

@@ -1,0 +1,16 @@
+namespace VsockPair.Export;
+
+/// <summary>A format that <c>vsockpair export</c> writes.</summary>
+/// <param name="Name">As <c>--format</c> says it and as the file's suffix.</param>
+/// <param name="CanBeStreamed">Into a pipe.</param>
+internal sealed record ExportFormat(string Name, bool CanBeStreamed, Func<IExporter> Create)
+{
+    public static IReadOnlyList<ExportFormat> All { get; } =
+    [
+        new("dat", CanBeStreamed: false, () => new TraceDatExporter()),
+    ];
+
+    public static string Names { get; } = string.Join(", ", All.Select(f => f.Name));
+
+    public static ExportFormat? TryFind(string name) => All.FirstOrDefault(f => f.Name == name);
+}
