@@ -35,7 +35,7 @@ internal static class Program
 
         Command export = new("export", ExportCommand.Description)
         {
-            line.Guest, line.OutputFile, line.Format, line.Cpu, line.Since, line.Until, line.Boot,
+            line.Guest, line.OutputFile, line.Format, line.Cpu, line.Clock, line.HostTrace, line.Since, line.Until, line.Boot,
         };
         export.SetAction(parsed => ExportCommand.Run(line.ContextOf(parsed, output, error), line.ExportOf(parsed)));
 

@@ -57,7 +57,7 @@ internal sealed class ClockLine
     public ClockReading At(long from)
     {
         from = Math.Clamp(from, 0, ClockPoint.FromLimit);
-        int next = FirstAfter(from, i => _points[i].From);
+        int next = FirstPointAfter(from);
         if (next == 0)
         {
             return Reading(Carry(0, from));
@@ -90,6 +90,9 @@ internal sealed class ClockLine
             : before.From + (long)((double)(to - before.To) / (after.To - before.To) * (after.From - before.From));
         return Math.Clamp(from, before.From, after.From);
     }
+
+    /// <summary>Index of the first point above this reading of the first clock; the number of points if there is none.</summary>
+    public int FirstPointAfter(long from) => FirstAfter(from, i => _points[i].From);
 
     private static ClockReading Reading(in ClockPoint point) => new(point.To, point.Error);
 

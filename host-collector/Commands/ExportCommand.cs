@@ -8,7 +8,10 @@ using VsockPair.Text;
 namespace VsockPair.Commands;
 
 /// <summary>What <c>vsockpair export</c> was asked for.</summary>
-internal sealed record ExportRequest(string Guest, Selection Selection, IReadOnlyList<int> Cpus, string? Output, ExportFormat? Format);
+/// <param name="OnHostClock">Time stamps of the host's realtime instead of the guest's trace clock.</param>
+/// <param name="HostTrace">The host's own trace.dat, on whose clock the time stamps shall be.</param>
+internal sealed record ExportRequest(
+    string Guest, Selection Selection, IReadOnlyList<int> Cpus, string? Output, ExportFormat? Format, bool OnHostClock = false, string? HostTrace = null);
 
 /// <summary>
 /// <c>vsockpair export NAME</c>: the trace of one boot, or a stretch of it, in a format of other tools, from files alone. Without a range the newest boot. A range in
@@ -24,6 +27,7 @@ internal static class ExportCommand
         ExportFormat format = FormatOf(request);
         StoredGuest guest = StoredGuest.Find(context.Store, request.Guest);
         ExportSource source = Choose(context, request, guest);
+        source = source with { Times = TimesOf(request, format, source) };
         string path = request.Output ?? DefaultPath(guest, format, context.Time);
 
         using CancellationTokenSource stop = new();
@@ -105,6 +109,21 @@ internal static class ExportCommand
         return Only(request.Cpus, chosen);
     }
 
+    private static ExportTimes TimesOf(ExportRequest request, ExportFormat format, ExportSource source)
+    {
+        if (!request.OnHostClock && request.HostTrace is null)
+        {
+            return ExportTimes.Guest;
+        }
+        if (request.HostTrace is not null && format.Name != ExportFormat.TraceDat)
+        {
+            throw new CommandFailure(ExitCode.Usage, $"--host-trace is for .{ExportFormat.TraceDat}, which trace-cmd report shows together with it; here use --clock host");
+        }
+        ClockModel clock = source.Clock ?? throw new CommandFailure(
+            ExitCode.Failed, $"boot {source.Boot.Name} has no clock sample, so its events have no place in host time; leave --clock and --host-trace out");
+        return request.HostTrace is null ? ExportTimes.HostRealTime(clock) : ExportTimes.HostTrace(clock, HostTraceFile.Read(request.HostTrace));
+    }
+
     private static ExportSource Only(IReadOnlyList<int> cpus, ExportSource source)
     {
         if (cpus.Count == 0)
@@ -137,6 +156,12 @@ internal static class ExportCommand
         }
         string target = path == ExportFile.StandardOutputName ? "" : TerminalText.Escape(path) + ": ";
         error.WriteLine($"{target}{Units.Count(counts.Events)} events of boot {source.Boot.Name}, {lost}");
+        if (source.Times.Line is ClockLine line)
+        {
+            ClockPrecision precision = ClockPrecision.Of(line, source.ClockStretch.From, source.ClockStretch.To);
+            string doubtful = precision.Doubtful == 0 ? "" : $"; in {Units.Seconds(precision.Doubtful)} around jumps of the clocks ±{Units.Seconds(precision.DoubtfulError)}";
+            error.WriteLine($"host time ±{Units.Seconds(precision.Error)}{doubtful}");
+        }
     }
 
     private static CommandFailure NothingFound(StoredGuest guest, ExportRequest request) => new(

@@ -124,7 +124,7 @@ internal static class GuestsCommand
             + $"the guest's own date is {Units.Seconds(Math.Abs(clock.RealtimeAheadNs))} {(clock.RealtimeAheadNs < 0 ? "behind" : "ahead")}");
         if (clock.Jumps > 0)
         {
-            facts.Add("", $"{Units.Count(clock.Jumps)} jumps (pause, restore, migration, suspend, a clock that was set), newest:");
+            facts.Add("", $"{Units.Count(clock.Jumps)} {(clock.Jumps == 1 ? "jump" : "jumps")} (pause, restore, migration, suspend, a clock that was set), newest:");
         }
         foreach (ClockJump jump in clock.LastJumps.TakeLast(3))
         {
