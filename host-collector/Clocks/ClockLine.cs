@@ -9,6 +9,7 @@ internal sealed class ClockLine
     private readonly ClockPoint[] _points;
     private readonly bool[] _begins;
     private readonly ClockRate[] _rates;
+    private readonly long[] _from;
 
     /// <summary>Highest <see cref="ClockPoint.To"/> up to each point: a clock that was set back shows some readings twice.</summary>
     private readonly long[] _highest;
@@ -21,6 +22,7 @@ internal sealed class ClockLine
         _points = points;
         _begins = begins;
         _rates = rates;
+        _from = [.. points.Select(p => p.From)];
         _highest = new long[points.Length];
         long highest = long.MinValue;
         for (int i = 0; i < points.Length; i++)
@@ -74,7 +76,7 @@ internal sealed class ClockLine
     public long FromAt(long to)
     {
         to = Math.Clamp(to, 0, ClockPoint.ToLimit);
-        int next = FirstAfter(to, i => _highest[i]);
+        int next = FirstAfter(_highest, to);
         if (next == 0)
         {
             return CarryBack(0, to);
@@ -92,7 +94,7 @@ internal sealed class ClockLine
     }
 
     /// <summary>Index of the first point above this reading of the first clock; the number of points if there is none.</summary>
-    public int FirstPointAfter(long from) => FirstAfter(from, i => _points[i].From);
+    public int FirstPointAfter(long from) => FirstAfter(_from, from);
 
     private static ClockReading Reading(in ClockPoint point) => new(point.To, point.Error);
 
@@ -114,14 +116,14 @@ internal sealed class ClockLine
     private long CarryBack(int point, long to) =>
         _points[point].From + (long)((to - _points[point].To) / (1 + _rates[point].Drift));
 
-    private int FirstAfter(long reading, Func<int, long> at)
+    private static int FirstAfter(long[] rising, long reading)
     {
         int low = 0;
-        int high = _points.Length;
+        int high = rising.Length;
         while (low < high)
         {
             int middle = (low + high) / 2;
-            (low, high) = at(middle) <= reading ? (middle + 1, high) : (low, middle);
+            (low, high) = rising[middle] <= reading ? (middle + 1, high) : (low, middle);
         }
         return low;
     }

@@ -58,15 +58,14 @@ internal sealed class ClockModel
     /// </summary>
     public ClockReading BootAtLocal(long local) => _local.IsEmpty ? new ClockReading(local, ClockReading.Unbounded) : _local.At(local);
 
+    /// <summary>What the kernel log stamps at a trace time stamp.</summary>
+    public long LocalAtBoot(long boot) => _local.IsEmpty ? boot : _local.FromAt(boot);
+
     /// <summary>What the trace clock showed at a moment of the host's.</summary>
     public long BootAtHost(DateTimeOffset time) => _realTime.FromAt(ClockReading.NanosecondsOf(time));
 
     /// <summary>What the kernel log stamps at a moment of the host's.</summary>
-    public long LocalAtHost(DateTimeOffset time)
-    {
-        long boot = BootAtHost(time);
-        return _local.IsEmpty ? boot : _local.FromAt(boot);
-    }
+    public long LocalAtHost(DateTimeOffset time) => LocalAtBoot(BootAtHost(time));
 
     private static ClockPoint? LocalPoint(ClockSample sample) =>
         sample is { GuestLocal: long local, GuestLocalAtBoot: long boot, GuestLocalError: long error } ? new ClockPoint(local, boot, error) : null;

@@ -143,6 +143,10 @@ internal static class ExportCommand
         {
             error.WriteLine(fault);
         }
+        if (counts.Faults.Count > 0)
+        {
+            error.WriteLine($"{counts.Faults.Count} metadata files cannot be used, among them {TerminalText.EscapeShort(counts.Faults[0])}: their events have no fields");
+        }
         string lost = (counts.LostEvents, counts.LossesUnknown) switch
         {
             (0, 0) => "none lost",

@@ -7,7 +7,7 @@ namespace VsockPair.Commands;
 internal sealed class KmsgChoice(IKmsgPrinter printer, StoredBoot boot, ClockModel? clock, long from, long to, ulong? removedUpTo) : IKmsgSink
 {
     /// <summary>Records of several CPUs may stand a little out of order; beyond this none of the range follows.</summary>
-    private const long Disorder = 1_000_000_000;
+    public const long Disorder = 1_000_000_000;
 
     private ulong _next;
 

@@ -19,11 +19,13 @@ public sealed class PrintkFormats
             {
                 continue;
             }
-            ReadOnlySpan<byte> quoted = line[(colon + 1)..].Trim((byte)' ');
-            _texts[address] = quoted.Trim((byte)'"').ToArray();
+            ReadOnlySpan<byte> quoted = line[(colon + 1)..].TrimStart((byte)' ');
+            quoted = quoted is [(byte)'"', ..] ? quoted[1..] : quoted;
+            quoted = quoted is [.., (byte)'"'] ? quoted[..^1] : quoted;
+            _texts[address] = (quoted.EndsWith("\\n"u8) ? quoted[..^2] : quoted).ToArray();
         }
     }
 
-    /// <summary>As the file shows them: with <c>\n</c> as two characters.</summary>
+    /// <summary>As the file shows them, with backslashes, and without the <c>\n</c> at the end.</summary>
     public bool TryFind(ulong address, [NotNullWhen(true)] out byte[]? text) => _texts.TryGetValue(address, out text);
 }

@@ -8,8 +8,8 @@ namespace VsockPair.Decoding;
 /// </summary>
 public sealed class TextLine
 {
-    /// <summary>Four times what the longest event of the largest sub-buffer takes in hexadecimal digits and spaces.</summary>
-    public const int MaxBytes = 4 << 20;
+    /// <summary>Room for an array of 64 KiB, the longest that an event can say it has, as hexadecimal digits and commas. A hostile format makes no more of an event.</summary>
+    public const int MaxBytes = 512 << 10;
 
     private byte[] _bytes = new byte[512];
 

@@ -88,7 +88,7 @@ internal sealed class ExportFile : IDisposable
         if (!canBeStreamed)
         {
             stream.Dispose();
-            throw new CommandFailure(ExitCode.Usage, $"this format cannot be written to {TerminalText.Escape(path)}, it needs a file; txt and ndjson can");
+            throw new CommandFailure(ExitCode.Usage, $"this format cannot be written to {TerminalText.Escape(path)}, it needs a file; the others can");
         }
         return new ExportFile(path, null, stream);
     }

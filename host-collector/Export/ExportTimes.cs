@@ -1,4 +1,5 @@
 using VsockPair.Clocks;
+using VsockPair.Tracing;
 
 namespace VsockPair.Export;
 
@@ -29,4 +30,6 @@ internal sealed class ExportTimes
 
     /// <summary>What is shown for an event that the kernel stamped so. Nanoseconds.</summary>
     public ulong Stamp(ulong time) => Line is null ? time : (ulong)Math.Max(0, Line.At((long)Math.Min(time, long.MaxValue)).Nanoseconds);
+
+    public RingEvent Stamp(in RingEvent ringEvent) => Line is null ? ringEvent : ringEvent with { TimeStamp = Stamp(ringEvent.TimeStamp) };
 }

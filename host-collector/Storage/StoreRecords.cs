@@ -92,7 +92,10 @@ public sealed record LossRecord
     /// <summary><c>cpu3</c> or <c>kmsg</c>.</summary>
     public required string Stream { get; init; }
 
-    /// <summary>Guest trace clock (ns) or kmsg sequence of the first and last thing lost.</summary>
+    /// <summary>
+    /// Guest trace clock (ns) or kmsg sequence of the first and last thing lost. What the transport lost has no time stamps: <c>first</c> is then that of the last
+    /// sub-buffer stored before it.
+    /// </summary>
     public ulong? First { get; init; }
 
     public ulong? Last { get; init; }

@@ -1,3 +1,4 @@
+using VsockPair.History;
 using VsockPair.Linux;
 using VsockPair.Protocol;
 using VsockPair.Tracing;
@@ -45,6 +46,7 @@ internal sealed unsafe class VcpuStream
     private ulong _nextName;
     private readonly PendingLoss _transport;
     private readonly PendingLoss _ring;
+    private ulong? _newest;
 
     /// <summary>Recovers what a dead collector left open, which reads those files once.</summary>
     public VcpuStream(BootStore boot, int vcpu, StoreLimits limits)
@@ -59,6 +61,7 @@ internal sealed unsafe class VcpuStream
         Directory.CreateDirectory(_folder);
         LossTotals lost = boot.ReadLosses(Name);
         ulong events = SegmentRecovery.Recover(_folder, boot.Worker);
+        _newest = SegmentFile.NewestIn(_folder);
         _account = new StreamAccount(boot.Record.Rings.GetValueOrDefault(Name), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
     }
 
@@ -329,6 +332,7 @@ internal sealed unsafe class VcpuStream
     private void Book(long events, ulong lastTimeStamp, int bytes)
     {
         _segment!.Account(events, lastTimeStamp);
+        _newest = lastTimeStamp;
         _account.AddStored(events);
         Rate.Add(bytes, events);
     }
@@ -346,7 +350,7 @@ internal sealed unsafe class VcpuStream
 
     private void SettleAsHeard(bool atOnce)
     {
-        _transport.Add(_account.SettleTransport());
+        _transport.Add(_account.SettleTransport(), _newest);
         _transport.TryWrite(_boot, stopping: false);
         DeclareRing(atOnce);
     }

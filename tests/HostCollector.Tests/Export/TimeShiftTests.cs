@@ -32,7 +32,7 @@ public sealed class TimeShiftTests
         Assert.Equal(2, model.RealTime.Jumps.Count());
         foreach (ClockLine line in new[] { model.RealTime, model.Monotonic })
         {
-            (long Time, long Offset)[] moments = [.. TimeShift.MomentsOf(line, from, to, 4096)];
+            (long Time, long Offset)[] moments = [.. ClockMoments.Of(line, from, to, 4096)];
             Assert.Equal(moments.Select(m => m.Time).Distinct().Order(), moments.Select(m => m.Time));
             foreach ((long boot, _) in world.Truth)
             {
@@ -51,7 +51,7 @@ public sealed class TimeShiftTests
         world.Sample();
         world.Record(20_000);
         ClockModel model = ClockModel.Of(world.Samples)!;
-        (long Time, long Offset)[] moments = [.. TimeShift.MomentsOf(model.RealTime, 0, world.Boot, 4096)];
+        (long Time, long Offset)[] moments = [.. ClockMoments.Of(model.RealTime, 0, world.Boot, 4096)];
         Assert.InRange(moments.Length, 1000, 4096);
         long resumed = world.Samples[20_000].GuestBoot;
         foreach ((long boot, long realTime) in world.Truth.Where(t => t.Boot < world.Samples[19_999].GuestBoot || t.Boot >= resumed))
@@ -71,7 +71,7 @@ public sealed class TimeShiftTests
             ClockModel model = ClockModel.Of(world.Samples.Select(s => s with { GuestBoot = random.NextInt64(ClockPoint.FromLimit) }))!;
             foreach ((long from, long to) in new[] { (0, ClockPoint.FromLimit), (5L, 5L), (100, 50) })
             {
-                long[] times = [.. TimeShift.MomentsOf(model.RealTime, from, to, 64).Select(m => m.Time)];
+                long[] times = [.. ClockMoments.Of(model.RealTime, from, to, 64).Select(m => m.Time)];
                 Assert.InRange(times.Length, 1, 3 * 64);
                 Assert.Equal(times.Distinct().Order(), times);
             }

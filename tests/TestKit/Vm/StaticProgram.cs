@@ -18,6 +18,9 @@ public static class StaticProgram
     /// <summary>Path of the compiled <c>kmsg-dump</c>: what a reader in the guest itself sees of the kernel log.</summary>
     public static Task<string> KmsgDumpAsync() => CompileAsync("kmsg-dump", ReadResource("kmsg-dump.c"));
 
+    /// <summary>Path of the compiled <c>trace-capture</c>: a trace directory's metadata and rings on standard output.</summary>
+    public static Task<string> TraceCaptureAsync() => CompileAsync("trace-capture", ReadResource("trace-capture.c"));
+
     /// <summary>Path of the compiled <c>moment-marks</c>, for <see cref="MomentMarks"/>.</summary>
     internal static Task<string> MomentMarksAsync() => CompileAsync("moment-marks", ReadResource("moment-marks.c"));
 
