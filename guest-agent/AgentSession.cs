@@ -78,27 +78,34 @@ internal sealed class AgentSession : IDisposable
         Recurring heartbeat = new(timings.Heartbeat);
         Recurring counters = new(timings.Counters);
         Recurring refresh = new(timings.Refresh);
+        TimeSpan flush = _agent.Trace?.Flush ?? timings.Heartbeat;
+        Recurring look = new(flush < timings.Heartbeat ? flush : timings.Heartbeat);
         while (!_agent.Stop.IsRequested && !_collectorStops)
         {
             TakeFrames();
             _files.Step();
             JoinTrace();
-            if (heartbeat.IsDue())
+            if (look.IsDue())
+            {
+                _agent.Trace?.LookAtSleepers();
+            }
+            if (heartbeat.IsAboutDue())
             {
                 _control.Send(new Heartbeat(_heartbeats++));
                 _agent.Trace?.FollowOnlineCpus();
             }
-            if (counters.IsDue())
+            if (counters.IsAboutDue())
             {
                 _agent.Trace?.Report(_control, _link);
             }
-            if (refresh.IsDue() && _isTraceJoined)
+            if (refresh.IsAboutDue() && _isTraceJoined)
             {
                 _agent.Metadata.OfferChanged(_files);
                 _agent.Pstore.OfferNew(_files);
             }
             CheckAlive();
-            int wait = _files.HasWork ? 0 : Math.Min(Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft), MillisecondsToLive);
+            int due = Math.Min(look.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));
+            int wait = _files.HasWork ? 0 : Math.Min(due, MillisecondsToLive);
             SocketWait.For(_control.Socket, POLLIN, _agent.Stop.Wake, wait);
         }
         EndInOrder();

@@ -35,6 +35,7 @@ internal static class CollectorServices
         .AddSingleton<ListenerService>()
         .AddHostedService(provider => provider.GetRequiredService<ListenerService>());
 
+    /// <summary>Last: once control.sock answers, the collector listens.</summary>
     public static IServiceCollection AddStatus(this IServiceCollection services) => services.AddHostedService<StatusServer>();
 
     public static ILoggingBuilder AddCollectorConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>

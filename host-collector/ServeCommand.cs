@@ -24,7 +24,7 @@ public static class ServeCommand
         builder.Services.Configure<ConsoleLifetimeOptions>(console => console.SuppressStatusMessages = true);
         // What the host itself would say of a failed start or service is said below, or by FaultSignal, in one line.
         builder.Logging.AddCollectorConsole().AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
-        builder.Services.AddStorage(options).AddSessions(times).AddStatus().AddListening();
+        builder.Services.AddStorage(options).AddSessions(times).AddListening().AddStatus();
         // Outlives the host, whose disposal may hang too.
         using Timer hardExit = new(_ => Environment.Exit(Failed));
         using IHost host = builder.Build();

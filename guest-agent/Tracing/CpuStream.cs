@@ -8,13 +8,14 @@ namespace VsockPair.GuestAgent.Tracing;
 /// <summary>
 /// One vCPU's ring → its bulk connection, on a thread pinned to that vCPU. Without a session the thread sleeps and the ring overwrites;
 /// the kernel counts what is lost. Nothing is allocated while records move.
+/// A vCPU that has had nothing new for a while is left in peace: its thread waits without a time limit, and the main thread looks at its ring meanwhile.
 /// </summary>
 internal sealed class CpuStream : SessionStream
 {
     // Between two looks at the session and the clock, so that a ring that is never empty cannot hide them.
     private const int MostFillsAtOnce = 64;
 
-    // A wake-up for the flush is itself recorded: the switch to this thread and the one before, away from it. A quiet vCPU that has recorded no more
+    // A wake-up of the agent is itself recorded: the switch to its thread and the one before, away from it. A quiet vCPU that has recorded no more
     // than that since the last look has nothing new to tell, and its ring is only emptied now and then.
     private const int SwitchesPerWake = 2;
     private const string SwitchEvent = "sched/sched_switch";
@@ -24,7 +25,7 @@ internal sealed class CpuStream : SessionStream
     private readonly ReadStrategy _strategy;
     private readonly int _flushMilliseconds;
     private readonly ulong _ownEventsPerWake;
-    private readonly Lock _published = new();
+    private readonly Lock _shared = new();
     private CpuStatsFile? _stats;
     private RecordStage? _stage;
     private Fd? _trace;
@@ -34,6 +35,8 @@ internal sealed class CpuStream : SessionStream
     private bool _isExhausted;
     private ulong _unreadAtLook;
     private long _flushedAt;
+    private bool _isAsleep;
+    private bool _mustFlush;
 
     public CpuStream(int cpu, TraceInstance instance, ReadStrategy strategy, TimeSpan flush, IHostConnector host, WakeEvent owner)
         : base($"trace-cpu{cpu}", host, owner)
@@ -59,13 +62,28 @@ internal sealed class CpuStream : SessionStream
     {
         get
         {
-            lock (_published)
+            lock (_shared)
             {
                 return _counters is CpuStats stats
                     ? new StreamCounters(Cpu, _instance.Generation, stats.ReadEvents, stats.LostEvents, _isFinal)
                     : null;
             }
         }
+    }
+
+    /// <summary>A look from the main thread at the ring of a sleeping stream; one that has news is woken to send it.</summary>
+    public void LookWhileAsleep()
+    {
+        lock (_shared)
+        {
+            if (!_isAsleep || !IsNews(_stats!.Read()))
+            {
+                return;
+            }
+            _isAsleep = false;
+            _mustFlush = true;
+        }
+        Notify();
     }
 
     /// <summary>The vCPU went offline: its ring is drained, in this session or the next one, and then the stream ends.</summary>
@@ -124,6 +142,7 @@ internal sealed class CpuStream : SessionStream
         }
         finally
         {
+            WakeUp();
             _stage!.Discard();
             if (!_isFinal)
             {
@@ -136,9 +155,13 @@ internal sealed class CpuStream : SessionStream
     // The stage is empty at the top of each round.
     private bool Pump(Fd socket, SessionLink link)
     {
-        long publishEvery = (long)link.Timings.Counters.TotalMilliseconds / 2;
+        int publishEvery = (int)link.Timings.Counters.TotalMilliseconds / 2;
+        int quiet = Math.Min(_flushMilliseconds, publishEvery);
         long publishAt = 0;
-        _flushedAt = 0;
+        lock (_shared)
+        {
+            _flushedAt = 0;
+        }
         while (!link.IsClosed)
         {
             if (IsAtEnd(link))
@@ -168,8 +191,7 @@ internal sealed class CpuStream : SessionStream
                 Publish(final: false);
                 publishAt = Environment.TickCount64 + publishEvery;
             }
-            int wait = (int)Math.Clamp(publishAt - Environment.TickCount64, 1, _flushMilliseconds);
-            if (!WaitForRing(socket.Value, wait, out bool isQuiet) || !Forward(socket.Value, link, isQuiet))
+            if (!WaitForRing(socket.Value, quiet, out RingWake wake) || !Forward(socket.Value, link, wake))
             {
                 return false;
             }
@@ -180,9 +202,9 @@ internal sealed class CpuStream : SessionStream
     private bool IsAtEnd(SessionLink link) => IsRetired || link.Phase == SessionPhase.Draining;
 
     /// <returns>False when the connection is broken.</returns>
-    private bool Forward(int socket, SessionLink link, bool isQuiet)
+    private bool Forward(int socket, SessionLink link, RingWake wake)
     {
-        if (isQuiet && !HasNews())
+        if (wake == RingWake.Quiet && !HasNews())
         {
             return true;
         }
@@ -199,21 +221,50 @@ internal sealed class CpuStream : SessionStream
                 break;
             }
         }
-        return !isQuiet || filled != 0 || Check(stage.FillTail()) <= 0 || SendStage(socket, link);
+        return wake == RingWake.Stirred || filled != 0 || Check(stage.FillTail()) <= 0 || SendStage(socket, link);
     }
 
+    /// <summary>A look of the stream's own thread. Without news it falls asleep, its figures published: while it sleeps nobody reads the ring.</summary>
     private bool HasNews()
     {
-        ulong unread = _stats!.Read().Entries;
-        long now = Environment.TickCount64;
-        bool hasNews = unread > _unreadAtLook + _ownEventsPerWake || (unread > 0 && now - _flushedAt >= LongestFlushMilliseconds);
-        _unreadAtLook = hasNews ? 0 : unread;
-        _flushedAt = hasNews ? now : _flushedAt;
-        return hasNews;
+        CpuStats stats = _stats!.Read();
+        lock (_shared)
+        {
+            if (IsNews(stats))
+            {
+                return true;
+            }
+            _counters = stats;
+            _isAsleep = true;
+            return false;
+        }
     }
 
+    private bool IsNews(in CpuStats stats)
+    {
+        ulong unread = stats.Entries;
+        long now = Environment.TickCount64;
+        bool isNews = unread > _unreadAtLook + _ownEventsPerWake || (unread > 0 && now - _flushedAt >= LongestFlushMilliseconds);
+        _unreadAtLook = isNews ? 0 : unread;
+        _flushedAt = isNews ? now : _flushedAt;
+        return isNews;
+    }
+
+    /// <returns>True when the main thread has seen news.</returns>
+    private bool WakeUp()
+    {
+        lock (_shared)
+        {
+            bool mustFlush = _mustFlush;
+            _isAsleep = false;
+            _mustFlush = false;
+            return mustFlush;
+        }
+    }
+
+    /// <param name="quiet">Milliseconds without a full sub-buffer after which a vCPU counts as quiet.</param>
     /// <returns>False when the connection is broken.</returns>
-    private bool WaitForRing(int socket, int milliseconds, out bool isQuiet)
+    private bool WaitForRing(int socket, int quiet, out RingWake wake)
     {
         Span<PollFd> fds =
         [
@@ -221,12 +272,13 @@ internal sealed class CpuStream : SessionStream
             new PollFd { Fd = socket, Events = POLLIN },
             new PollFd { Fd = Wake.FdValue, Events = POLLIN },
         ];
-        int ready = LinuxException.Check(Sys.Poll(fds, milliseconds), "poll", Name);
-        isQuiet = ready == 0;
+        // Only this thread falls asleep, and whoever ends its sleep sets the wake event: no need to ask under the lock.
+        int ready = LinuxException.Check(Sys.Poll(fds, _isAsleep ? -1 : quiet), "poll", Name);
         if (fds[2].Revents != 0)
         {
             Wake.Clear();
         }
+        wake = WakeUp() ? RingWake.News : ready == 0 ? RingWake.Quiet : RingWake.Stirred;
         return fds[1].Revents == 0 || SocketWait.IsOpen(socket);
     }
 
@@ -283,11 +335,23 @@ internal sealed class CpuStream : SessionStream
     private CpuStats Publish(bool final)
     {
         CpuStats stats = _stats!.Read();
-        lock (_published)
+        lock (_shared)
         {
             _counters = stats;
             _isFinal = final;
         }
         return stats;
+    }
+
+    private enum RingWake
+    {
+        /// <summary>Full sub-buffers, or something about the session.</summary>
+        Stirred,
+
+        /// <summary>Nothing for the flush time.</summary>
+        Quiet,
+
+        /// <summary>The main thread has found events to flush.</summary>
+        News,
     }
 }

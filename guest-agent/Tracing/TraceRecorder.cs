@@ -36,6 +36,9 @@ internal sealed class TraceRecorder : IDisposable
 
     public int SubBufferBytes => _instance.SubBufferBytes;
 
+    /// <summary>How often <see cref="LookAtSleepers"/> is due.</summary>
+    public TimeSpan Flush => _flush;
+
     /// <summary>Follows the vCPUs that are online now, and drains the rings that an earlier agent left of vCPUs that are not.</summary>
     public void Start()
     {
@@ -82,6 +85,15 @@ internal sealed class TraceRecorder : IDisposable
         foreach (int cpu in cpus.FindAll(c => !_streams.Exists(s => s.Cpu == c)))
         {
             Add(cpu);
+        }
+    }
+
+    /// <summary>One wake-up for the whole guest instead of one for each vCPU: streams without news sleep on.</summary>
+    public void LookAtSleepers()
+    {
+        foreach (CpuStream stream in _streams)
+        {
+            stream.LookWhileAsleep();
         }
     }
 

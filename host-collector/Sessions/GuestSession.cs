@@ -27,7 +27,7 @@ internal sealed class GuestSession
     private ulong _heartbeats;
     private bool _ending;
 
-    public GuestSession(Guest guest, BootStore boot, Guid id, int vcpus, FrameConnection control, CollectorStore store, SessionRegistry registry, SessionTimes times, ILogger log)
+    public GuestSession(Guest guest, BootStore boot, Guid id, int vcpus, FrameConnection control, CollectorStore store, DiskState disk, SessionRegistry registry, SessionTimes times, ILogger log)
     {
         Guest = guest;
         Boot = boot;
@@ -38,7 +38,7 @@ internal sealed class GuestSession
         _times = times;
         _time = store.Time;
         _log = log;
-        _files = new FileReceiver(this, store, log);
+        _files = new FileReceiver(this, store, disk, log);
         ConnectedSince = store.Now;
         _heard = Environment.TickCount64;
         _nextHeartbeat = _heard + (long)times.Heartbeat.TotalMilliseconds;
@@ -114,13 +114,13 @@ internal sealed class GuestSession
             _ = EndAsync(EndReasons.Lost);
             return;
         }
-        if (_control.IsStalled(Wire.HandshakeTimeout))
+        if (_control.IsStalled(_times.Handshake))
         {
             Guest.Report(Violation.StalledFrame, "control");
             _ = EndAsync(EndReasons.Closed);
             return;
         }
-        if (Volatile.Read(ref _kmsg) is KmsgConnection { IsStalled: true } kmsg)
+        if (Volatile.Read(ref _kmsg) is KmsgConnection kmsg && kmsg.IsStalled(_times.Handshake))
         {
             Guest.Report(Violation.StalledFrame, "kmsg");
             kmsg.Dispose();
@@ -155,14 +155,6 @@ internal sealed class GuestSession
         if (Boot.Record.PreviousSession is not null && Boot.Record.Session == Id)
         {
             Boot.Change(r => r with { PreviousSession = null });
-        }
-    }
-
-    public void NameMetadata(string name, string sha256)
-    {
-        if (Boot.Record.Metadata.GetValueOrDefault(name) != sha256)
-        {
-            Boot.Change(r => r with { Metadata = new Dictionary<string, string>(r.Metadata) { [name] = sha256 } });
         }
     }
 
@@ -299,6 +291,7 @@ internal sealed class GuestSession
             return Violation.BadFrame;
         }
         Confirm();
+        _files.AnswerWaiting();
         switch (type)
         {
             case MessageType.Heartbeat:

@@ -5,6 +5,7 @@ namespace VsockPair.Sessions;
 /// <summary>Limits of a session in time; tests choose their own.</summary>
 internal sealed record SessionTimes
 {
+    /// <summary>For a Hello, and for the rest of any frame that has begun.</summary>
     public TimeSpan Handshake { get; init; } = Wire.HandshakeTimeout;
 
     public TimeSpan Heartbeat { get; init; } = Wire.HeartbeatInterval;

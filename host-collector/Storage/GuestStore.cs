@@ -30,6 +30,7 @@ internal sealed class GuestStore : IDisposable
     private readonly LossLedger _ledger;
     private readonly Dictionary<string, BootStore> _boots = new(StringComparer.Ordinal);
     private readonly HashSet<string> _pstore = new(StringComparer.Ordinal);
+    private GuestMetadata? _metadata;
     private long _pstoreBytes;
     private double _newBoots = NewBootBurst;
     private long _newBootsAsOf;
@@ -75,6 +76,18 @@ internal sealed class GuestStore : IDisposable
     public LossLedger Ledger => _ledger;
 
     public TokenBucket LedgerLines { get; }
+
+    /// <summary>Reads every boot.json the first time: not for a loop thread.</summary>
+    public GuestMetadata Metadata
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _metadata ??= ReadMetadata();
+            }
+        }
+    }
 
     /// <summary>Held while files are removed, and while a stream counts its files and the ledger's lines: each file is in exactly one of the two.</summary>
     public Lock FilesGate { get; } = new();
@@ -249,6 +262,28 @@ internal sealed class GuestStore : IDisposable
         }
     }
 
+    /// <summary>Boots that ended before the given time have no trace left that would need metadata.</summary>
+    public void ForgetMetadata(DateTimeOffset endedBefore)
+    {
+        foreach (string folder in BootFolders)
+        {
+            if (RecordOf(folder) is { Ended: DateTimeOffset ended, Metadata.Count: > 0 } && ended < endedBefore)
+            {
+                TryOpen(folder)?.ForgetMetadata();
+            }
+        }
+    }
+
+    private GuestMetadata ReadMetadata()
+    {
+        GuestMetadata metadata = new(_store.Metadata);
+        foreach (string sha256 in BootFolders.SelectMany(f => RecordOf(f)?.Metadata.Values ?? []))
+        {
+            metadata.Add(sha256);
+        }
+        return metadata;
+    }
+
     /// <exception cref="IOException">No boot can be begun now: too many came in a short time, or none can go.</exception>
     private void MakeRoomForBoot()
     {
@@ -275,11 +310,17 @@ internal sealed class GuestStore : IDisposable
         _newBoots--;
     }
 
-    private BootRecord? RecordOf(string folder) => _boots.GetValueOrDefault(Path.GetFileName(folder))?.Record
-        ?? DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
+    private BootRecord? RecordOf(string folder)
+    {
+        lock (_gate)
+        {
+            return _boots.GetValueOrDefault(Path.GetFileName(folder))?.Record ?? DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
+        }
+    }
 
     private void RemoveBoots(IReadOnlyList<string> folders)
     {
+        GuestMetadata metadata = Metadata;
         lock (FilesGate)
         {
             _ledger.AppendSynced([.. folders.Select(f => BootRemoval.LineOf(f, _store.Now))]);
@@ -290,11 +331,14 @@ internal sealed class GuestStore : IDisposable
                     _pstoreBytes -= DiskSpace.Rounded(new FileInfo(file).Length);
                     _pstore.Remove(file[^Math.Min(file.Length, IncomingFile.ShortHashChars)..]);
                 }
-                if (_boots.Remove(Path.GetFileName(folder), out BootStore? boot))
-                {
-                    boot.Dispose();
-                }
+                // Its boot.json names them until it is gone.
+                IReadOnlyList<string> named = _boots.Remove(Path.GetFileName(folder), out BootStore? boot) ? boot.TakeMetadata() : [.. RecordOf(folder)?.Metadata.Values ?? []];
+                boot?.Dispose();
                 Directory.Delete(folder, recursive: true);
+                foreach (string sha256 in named)
+                {
+                    metadata.Remove(sha256);
+                }
             }
         }
         // Retention's list names files that are gone.

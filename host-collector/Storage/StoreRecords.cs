@@ -94,7 +94,7 @@ public sealed record LossRecord
 
     /// <summary>
     /// Guest trace clock (ns) or kmsg sequence of the first and last thing lost. What the transport lost has no time stamps: <c>first</c> is then that of the last
-    /// sub-buffer stored before it.
+    /// sub-buffer stored before it. A line of several gaps in the kernel log has no first: not all from there to the last was lost.
     /// </summary>
     public ulong? First { get; init; }
 

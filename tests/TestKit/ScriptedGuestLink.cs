@@ -21,7 +21,15 @@ public sealed class ScriptedGuestLink : IDisposable
             ReceiveTimeout = (int)DefaultPatience.TotalMilliseconds,
             SendTimeout = (int)DefaultPatience.TotalMilliseconds,
         };
-        _socket.Connect(new UnixDomainSocketEndPoint(socketPath));
+        try
+        {
+            _socket.Connect(new UnixDomainSocketEndPoint(socketPath));
+        }
+        catch
+        {
+            _socket.Dispose();
+            throw;
+        }
     }
 
     public void Send<T>(in T message) where T : struct, IMessage<T>

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
@@ -23,7 +24,7 @@ internal sealed class InProcessCollector : IDisposable
             Listen = new ListenOptions { Specs = [new HybridListen(store.VmmSocket, TestStore.GuestName)] },
         };
         _run = Task.Run(() => ServeCommand.RunAsync(change?.Invoke(options) ?? options, times ?? new SessionTimes(), _stop.Token));
-        TestStore.Await(() => _run.IsCompleted || File.Exists(store.Socket) || options.Listen.Specs.Count == 0, "the collector listens");
+        TestStore.Await(() => _run.IsCompleted || Answers(store.Folder), "the collector listens");
     }
 
     public Task<int> Run => _run;
@@ -34,6 +35,21 @@ internal sealed class InProcessCollector : IDisposable
     {
         using ScriptedGuestLink link = new(Storage.StorePaths.ControlSocket(store));
         return System.Text.Json.JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), StatusJson.Default.CollectorStatus)!;
+    }
+
+    /// <summary>A socket's file is there a moment before anybody listens on it.</summary>
+    private static bool Answers(string store)
+    {
+        try
+        {
+            StatusOf(store);
+            return true;
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.AddressNotAvailable or SocketError.ConnectionRefused)
+        {
+            // ENOENT or ECONNREFUSED.
+            return false;
+        }
     }
 
     public async Task<int> StopAsync()

@@ -252,7 +252,7 @@ public sealed class SessionTests : IDisposable
     [Fact]
     public void A_silent_session_ends_as_lost_and_its_streams_are_accounted()
     {
-        using InProcessCollector collector = new(_store, times: new SessionTimes { DeadAfter = TimeSpan.FromSeconds(2), Heartbeat = TimeSpan.FromSeconds(60), ClockBurst = TimeSpan.FromSeconds(60) });
+        using InProcessCollector collector = new(_store, times: new SessionTimes { DeadAfter = TimeSpan.FromSeconds(1), Heartbeat = TimeSpan.FromSeconds(60), ClockBurst = TimeSpan.FromSeconds(60) });
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         ScriptedGuestRing ring = new(0);
