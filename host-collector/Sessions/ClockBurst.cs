@@ -24,7 +24,10 @@ internal sealed class ClockBurst
     private ClockSample? _best;
     private double _usual;
 
-    /// <summary>Begins a burst. One that was never answered to its end is given up.</summary>
+    /// <summary>A ping is under way. A guest that stands still answers it when it goes on; until then no other is sent.</summary>
+    public bool IsRunning => _awaiting;
+
+    /// <summary>Begins a burst, when none is running.</summary>
     public Ping Start()
     {
         _sent = 0;

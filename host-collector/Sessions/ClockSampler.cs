@@ -36,7 +36,7 @@ internal sealed class ClockSampler
     /// <summary>The first ping of a burst, if it is time for one.</summary>
     public Ping? Due(long now)
     {
-        if (now < _next)
+        if (now < _next || _burst.IsRunning)
         {
             return null;
         }

@@ -83,7 +83,8 @@ public sealed partial class ClockTests(ITestOutputHelper output)
 
         string fileA = await ExportAsync(lab, "a", "--clock", "host");
         string fileB = await ExportAsync(lab, "b", "--clock", "host");
-        List<string> report = await TraceCmd.ReportAsync(fileA, "-t", "-i", fileB).ToListAsync();
+        List<string> report = [];
+        await TraceCmdReport.PrintAsync(fileA, report.Add, "-t", "-i", fileB);
         Assert.Equal(order, report.Select(line => MergedMoment().Match(line)).Where(m => m.Success).Select(m => $"{m.Groups[1].Value} {m.Groups[2].Value}"));
 
         // A trace that is on a clock of its own cannot be merged with, and the refusal says how to make one that can.
@@ -112,7 +113,9 @@ public sealed partial class ClockTests(ITestOutputHelper output)
     {
         string file = await ExportAsync(lab, "web1", "--clock", "host", "-S", Rfc(moments[0].RealTimeBefore - 100_000_000), "-U", Rfc(moments[^1].RealTimeAfter + 100_000_000));
         long bound = BoundIn(_exported);
-        Dictionary<long, long> times = (await TraceCmd.ReportAsync(file, "-t").ToListAsync()).Select(line => StampedMoment().Match(line)).Where(m => m.Success)
+        List<string> report = [];
+        await TraceCmdReport.PrintAsync(file, report.Add, "-t");
+        Dictionary<long, long> times = report.Select(line => StampedMoment().Match(line)).Where(m => m.Success)
             .ToDictionary(
                 m => long.Parse(m.Groups[2].Value, CultureInfo.InvariantCulture),
                 m => long.Parse(m.Groups[1].Value.Replace(".", "", StringComparison.Ordinal), CultureInfo.InvariantCulture));

@@ -295,7 +295,7 @@ public sealed class SessionTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_that_answers_pings_with_nonsense_keeps_its_session_and_its_log_is_still_shown()
+    public async Task A_guest_that_answers_pings_with_nonsense_keeps_its_session_and_its_log_is_still_shown()
     {
         using InProcessCollector collector = new(_store, times: new SessionTimes { ClockBurst = TimeSpan.FromSeconds(1) });
         Random random = new(1);
@@ -311,7 +311,7 @@ public sealed class SessionTests : IDisposable
         foreach (string[] command in new string[][] { ["kmsg", TestStore.GuestName, "--json"], ["guests", TestStore.GuestName], ["kmsg", TestStore.GuestName, "-S", "-1h"] })
         {
             StringWriter output = new();
-            int exitCode = CommandRunner.RunAsync(Program.Commands(output, output), ["--store", _store.Folder, .. command], output, output, CancellationToken.None).GetAwaiter().GetResult();
+            int exitCode = await CommandRunner.RunAsync(Program.Commands(output, output), ["--store", _store.Folder, .. command], output, output, CancellationToken.None);
             Assert.True(exitCode is ExitCode.Done or ExitCode.NothingFound, output.ToString());
             Assert.DoesNotContain("internal error", output.ToString(), StringComparison.OrdinalIgnoreCase);
         }

@@ -78,6 +78,18 @@ public sealed class ClockSamplerTests
         Assert.False(_sampler.Take(new Pong(ping.Number, 0, 0, null, null, null), default, 0, out _, out _));
     }
 
+    [Fact]
+    public void A_guest_that_stands_still_is_not_asked_again_and_its_late_answer_is_taken()
+    {
+        Ping ping = _sampler.Due(0)!.Value;
+        for (long now = 0; now < 14_000; now += 1000)
+        {
+            Assert.Null(_sampler.Due(now));
+        }
+        Assert.True(_sampler.Take(new Pong(ping.Number, 0, 0, null, null, null), default, 14_000, out Ping? next, out _));
+        Assert.NotNull(next);
+    }
+
     /// <summary>A guest whose clock is the host's, further on by <see cref="_guestAhead"/>; schedule time is made up, clocks are real.</summary>
     private void Run(long from, long to)
     {
