@@ -10,8 +10,9 @@ internal readonly record struct LocalClockSample(long Local, long Boot, long Err
 
 /// <summary>
 /// Reads the clock that printk stamps, which no system call shows: the line "now ts" of a ring whose trace clock is <c>perf</c>, which is <c>local_clock()</c>
-/// (<c>kernel/trace/trace_clock.c</c>). The trace clock <c>local</c> is not: it is <c>sched_clock()</c>, which differs by what the kernel adds to it, up to a second.
-/// The ring is a smallest instance of its own: nobody's clock is changed.
+/// (<c>kernel/trace/trace_clock.c</c>). The trace clock <c>local</c> is not: it is <c>sched_clock()</c>, to which the kernel adds what made it
+/// stable (13 ms in the tests' guests, seen up to 0.7 s). The ring is a smallest instance of its own: nobody's clock is changed. It costs the guest 0.4 MB of kernel memory
+/// (6.12), and 9 MB where each instance has directory entries for every event (6.1).
 /// </summary>
 internal sealed class LocalClock : IDisposable
 {
