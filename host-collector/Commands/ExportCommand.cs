@@ -163,8 +163,12 @@ internal static class ExportCommand
         if (source.Times.Line is ClockLine line)
         {
             ClockPrecision precision = ClockPrecision.Of(line, source.ClockStretch.From, source.ClockStretch.To);
-            string doubtful = precision.Doubtful == 0 ? "" : $"; in {Units.Seconds(precision.Doubtful)} around jumps of the clocks ±{Units.Seconds(precision.DoubtfulError)}";
-            error.WriteLine($"host time ±{Units.Seconds(precision.Error)}{doubtful}");
+            error.WriteLine((precision.Error, precision.Doubtful) switch
+            {
+                (_, 0) => $"host time ±{Units.Seconds(precision.Error)}",
+                (0, _) => $"host time ±{Units.Seconds(precision.DoubtfulError)}, because the clocks jumped between the samples before and after",
+                _ => $"host time ±{Units.Seconds(precision.Error)}; in {Units.Seconds(precision.Doubtful)} around jumps of the clocks ±{Units.Seconds(precision.DoubtfulError)}",
+            });
         }
     }
 
