@@ -78,16 +78,16 @@ internal sealed class AgentSession : IDisposable
         Recurring heartbeat = new(timings.Heartbeat);
         Recurring counters = new(timings.Counters);
         Recurring refresh = new(timings.Refresh);
-        TimeSpan flush = _agent.Trace?.Flush ?? timings.Heartbeat;
-        Recurring look = new(flush < timings.Heartbeat ? flush : timings.Heartbeat);
+        TimeSpan quiet = _agent.Trace?.Flush ?? timings.Heartbeat;
+        Recurring flush = new(quiet < timings.Heartbeat ? quiet : timings.Heartbeat);
         while (!_agent.Stop.IsRequested && !_collectorStops)
         {
             TakeFrames();
             _files.Step();
             JoinTrace();
-            if (look.IsDue())
+            if (flush.IsDue())
             {
-                _agent.Trace?.LookAtSleepers();
+                _agent.Trace?.SendForSleepers();
             }
             if (heartbeat.IsAboutDue())
             {
@@ -104,7 +104,7 @@ internal sealed class AgentSession : IDisposable
                 _agent.Pstore.OfferNew(_files);
             }
             CheckAlive();
-            int due = Math.Min(look.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));
+            int due = Math.Min(flush.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));
             int wait = _files.HasWork ? 0 : Math.Min(due, MillisecondsToLive);
             SocketWait.For(_control.Socket, POLLIN, _agent.Stop.Wake, wait);
         }
@@ -225,10 +225,14 @@ internal sealed class AgentSession : IDisposable
             NotifyStreams();
             AwaitStreams(Hurry);
         }
-        _agent.Trace?.Report(_control, _link);
+        ulong left = _agent.Trace?.Report(_control, _link, leaves: agentStops) ?? 0;
+        if (left > 0)
+        {
+            AgentLog.Warning($"{left} events were not sent in time and stay in the trace rings until an agent starts again in this boot");
+        }
         if (agentStops)
         {
-            _control.Send(new Goodbye(DescribeStop()));
+            _control.Send(new Goodbye("the agent stops"));
         }
         _ = Sys.Shutdown(_control.Socket, SHUT_WR);
         // Frames of the collector that were under way would turn a close into a reset, and that could overtake what was sent.
@@ -255,18 +259,6 @@ internal sealed class AgentSession : IDisposable
             SocketWait.Sleep(_agent.Stop.Wake, left.MillisecondsLeft);
         }
         return true;
-    }
-
-    // What a ring still holds is neither sent nor lost: the next agent of this boot sends it.
-    private string DescribeStop()
-    {
-        ulong unread = _agent.Trace?.UnreadEvents() ?? 0;
-        if (unread == 0)
-        {
-            return "the agent stops";
-        }
-        AgentLog.Warning($"{unread} events were not sent in time and stay in the trace rings until an agent starts again in this boot");
-        return $"the agent stops, {unread} events stay in the trace rings";
     }
 
     private void NotifyStreams()

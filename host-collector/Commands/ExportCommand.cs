@@ -39,7 +39,11 @@ internal static class ExportCommand
             using (ExportFile file = ExportFile.Create(path, format.CanBeStreamed))
             using (ProgressBar progress = new(context.Error, shown: !Console.IsErrorRedirected, context.Time))
             {
-                counts = format.Create().Write(source, file.Stream, progress, stop.Token);
+                IExporter exporter = format.Create();
+                using (exporter as IDisposable)
+                {
+                    counts = exporter.Write(source, file.Stream, progress, stop.Token);
+                }
                 if (counts.Events == 0)
                 {
                     throw NothingFound(guest, request);

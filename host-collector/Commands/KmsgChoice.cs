@@ -1,4 +1,5 @@
 using VsockPair.Clocks;
+using VsockPair.Storage;
 
 namespace VsockPair.Commands;
 
@@ -13,7 +14,7 @@ internal sealed class KmsgChoice(IKmsgPrinter printer, StoredBoot boot, ClockMod
 
     public int Shown { get; private set; }
 
-    public bool Take(in KmsgEntry record)
+    public bool Take(in KmsgRecord record)
     {
         ulong next = _next;
         _next = record.Sequence + 1;

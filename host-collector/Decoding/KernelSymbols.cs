@@ -1,5 +1,4 @@
 using System.Buffers.Text;
-using System.Runtime.InteropServices;
 using System.Text;
 
 namespace VsockPair.Decoding;
@@ -10,8 +9,8 @@ namespace VsockPair.Decoding;
 /// </summary>
 public sealed class KernelSymbols
 {
-    /// <summary>A line is an address, a type and a name: more symbols than this need more than the 32 MiB that a file may have.</summary>
-    private const int MaxSymbols = 4 << 20;
+    /// <summary>Debian's kernel has 200 000.</summary>
+    private const int MaxSymbols = 1 << 20;
 
     /// <summary>Kernels use one or two names; a hostile one shall not have its own text searched for ever.</summary>
     private const int MaxSearches = 64;
@@ -54,15 +53,13 @@ public sealed class KernelSymbols
         Add(symbols, core, text, isBoot: false);
         Add(symbols, boot, text, isBoot: true);
 
+        // Later lines first among those of one address, as trace-cmd has them: which of several names is shown depends on it.
+        symbols.Sort((a, b) => a.Address != b.Address ? a.Address.CompareTo(b.Address) : Line(b.Name).CompareTo(Line(a.Name)));
         ulong[] addresses = new ulong[symbols.Count];
         int[] names = new int[symbols.Count];
-        // Later lines first among those of one address, as trace-cmd has them: which of several names is shown depends on it.
-        symbols.Reverse();
-        (ulong Address, int Name)[] sorted = [.. symbols.OrderBy(symbol => symbol.Address)];
-        for (int i = 0; i < sorted.Length; i++)
+        for (int i = 0; i < names.Length; i++)
         {
-            addresses[i] = sorted[i].Address;
-            names[i] = sorted[i].Name;
+            (addresses[i], names[i]) = symbols[i];
         }
         return new KernelSymbols(core, boot, text, addresses, names);
     }
@@ -142,8 +139,8 @@ public sealed class KernelSymbols
         {
             if (TryParse(line, text, out ulong address, out int nameAt))
             {
-                int at = Offset(file, line) + nameAt;
-                symbols.Add((address, isBoot ? ~at : at));
+                file.AsSpan().Overlaps(line, out int lineAt);
+                symbols.Add((address, isBoot ? ~(lineAt + nameAt) : lineAt + nameAt));
             }
         }
     }
@@ -166,8 +163,8 @@ public sealed class KernelSymbols
         return true;
     }
 
-    private static int Offset(byte[] file, ReadOnlySpan<byte> part) =>
-        (int)System.Runtime.CompilerServices.Unsafe.ByteOffset(ref MemoryMarshal.GetArrayDataReference(file), ref MemoryMarshal.GetReference(part));
+    /// <summary>The boot's lines come after the core's.</summary>
+    private static long Line(int name) => name >= 0 ? name : ((long)1 << 32) + ~name;
 }
 
 /// <summary>A symbol, and where it begins.</summary>

@@ -6,12 +6,14 @@ namespace VsockPair.Decoding;
 /// <summary><c>printk_formats</c>: the constant strings that events name by their address, <c>trace_printk</c>'s formats among them.</summary>
 public sealed class PrintkFormats
 {
+    private const int MaxTexts = 1 << 17;
+
     private readonly Dictionary<ulong, byte[]> _texts = [];
 
     public PrintkFormats(ReadOnlySpan<byte> text)
     {
         LineReader lines = new(text);
-        while (lines.TryRead(out ReadOnlySpan<byte> line))
+        while (_texts.Count < MaxTexts && lines.TryRead(out ReadOnlySpan<byte> line))
         {
             // 0xffffffff82345678 : "text\n"
             int colon = line.IndexOf((byte)':');

@@ -38,7 +38,7 @@ public sealed class ReportText(EventCatalog catalog)
             target.Append("[UNKNOWN EVENT][UNKNOWN EVENT]"u8);
         }
         string name = isKnown ? known!.Format.Name : "(NULL)";
-        target.Append(": "u8);
+        target.Append(isKnown ? ": "u8 : " "u8);
         target.AppendLatin1(name);
         target.Append(": "u8);
         target.Append((byte)' ', NameColumns - name.Length);

@@ -22,8 +22,9 @@ internal sealed class TextExporter : EventExporter
         _times = source.Times;
         _report = new ReportText(catalog);
         _target = target;
+        // trace-cmd counts up to the highest one.
         _line.Append("cpus="u8);
-        _line.AppendDecimal((long)source.Recording.Vcpus.Count);
+        _line.AppendDecimal(source.Recording.Vcpus[^1].Number + 1L);
         EndLine();
     }
 

@@ -300,6 +300,8 @@ internal sealed class GuestSession
                 return Frame.TryDecode(body, out Pong pong) ? Take(pong) : Violation.BadFrame;
             case MessageType.StreamCounters:
                 return Frame.TryDecode(body, out StreamCounters counters) ? Take(counters) : Violation.BadFrame;
+            case MessageType.EventsLeft:
+                return Frame.TryDecode(body, out EventsLeft left) ? Take(left) : Violation.BadFrame;
             case MessageType.FileOffer:
                 return Frame.TryDecode(body, out FileOffer offer) ? _files.Take(offer) : Violation.BadFileOffer;
             case MessageType.FileChunk:
@@ -335,14 +337,27 @@ internal sealed class GuestSession
         }
     }
 
+    // A stream that is not open has no ring that we know of, unless a dead collector did.
+    private VcpuStream? KnownStream(int vcpu) =>
+        Boot.StreamIfOpen(vcpu) ?? (Boot.Record.Rings.ContainsKey(StorePaths.StreamName(vcpu)) ? Boot.Stream(vcpu) : null);
+
+    private Violation? Take(in EventsLeft left)
+    {
+        if (left.Cpu >= _registry.MaxCpus)
+        {
+            return Violation.CpuOutOfRange;
+        }
+        KnownStream(left.Cpu)?.Hear(left);
+        return null;
+    }
+
     private Violation? Take(in StreamCounters counters)
     {
         if (counters.Cpu >= _registry.MaxCpus)
         {
             return Violation.CpuOutOfRange;
         }
-        // A stream that is not open has no ring that we know of, unless a dead collector did.
-        VcpuStream? stream = Boot.StreamIfOpen(counters.Cpu) ?? (Boot.Record.Rings.ContainsKey(StorePaths.StreamName(counters.Cpu)) ? Boot.Stream(counters.Cpu) : null);
+        VcpuStream? stream = KnownStream(counters.Cpu);
         if (stream is null)
         {
             return null;

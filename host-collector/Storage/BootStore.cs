@@ -245,7 +245,7 @@ internal sealed class BootStore : IDisposable
         {
             foreach (string folder in Directory.GetDirectories(StorePaths.Trace(Folder), "cpu*"))
             {
-                if (int.TryParse(Path.GetFileName(folder)[3..], out int vcpu) && vcpu >= 0 && SegmentRecovery.HasOpen(folder))
+                if (StorePaths.TryParseStream(Path.GetFileName(folder), out int vcpu) && SegmentRecovery.HasOpen(folder))
                 {
                     Stream(vcpu);
                 }
@@ -254,6 +254,18 @@ internal sealed class BootStore : IDisposable
         if (Directory.Exists(StorePaths.Kmsg(Folder)) && KmsgRecovery.HasOpen(StorePaths.Kmsg(Folder)))
         {
             Kmsg();
+        }
+    }
+
+    /// <summary>Another boot of the guest has begun: what agents left in this one's rings is lost.</summary>
+    public void DeclareLeft()
+    {
+        foreach ((string stream, RingRecord ring) in Record.Rings)
+        {
+            if (ring.LostEventsIfOver is not null && StorePaths.TryParseStream(stream, out int vcpu))
+            {
+                Stream(vcpu).DeclareLeft();
+            }
         }
     }
 

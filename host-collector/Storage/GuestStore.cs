@@ -115,7 +115,7 @@ internal sealed class GuestStore : IDisposable
             List<(int Life, BootStore Boot)> lives = [];
             foreach (string folder in BootFolders)
             {
-                if (TryParseBoot(Path.GetFileName(folder), out Guid id, out int life) && id == bootId && TryOpen(folder) is BootStore known)
+                if (StorePaths.TryParseBootName(Path.GetFileName(folder), out Guid id, out int life) && id == bootId && TryOpen(folder) is BootStore known)
                 {
                     lives.Add((life, known));
                 }
@@ -130,6 +130,7 @@ internal sealed class GuestStore : IDisposable
             {
                 MakeRoomForBoot();
                 int life = lives.Count == 0 ? 0 : lives[^1].Life + 1;
+                DeclareLeftBefore(bootId);
                 boot = Open(StorePaths.Boot(Folder, bootId, life), Describe(bootId, claims, session, _store.Now), isNew: true);
             }
             else
@@ -156,13 +157,6 @@ internal sealed class GuestStore : IDisposable
         DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord) is BootRecord record && (record.Ended is null || BootStore.HasOpenFiles(folder))
             ? TryOpen(folder)
             : null;
-
-    public static bool TryParseBoot(string name, out Guid bootId, out int life)
-    {
-        life = 0;
-        int dot = name.IndexOf('.', StringComparison.Ordinal);
-        return Guid.TryParseExact(dot < 0 ? name : name[..dot], "D", out bootId) && (dot < 0 || int.TryParse(name[(dot + 1)..], out life));
-    }
 
     public void SaveRecord(Func<GuestRecord?, GuestRecord> change)
     {
@@ -308,6 +302,17 @@ internal sealed class GuestStore : IDisposable
             RemoveBoots([oldest]);
         }
         _newBoots--;
+    }
+
+    private void DeclareLeftBefore(Guid bootId)
+    {
+        foreach (string folder in BootFolders)
+        {
+            if (RecordOf(folder) is BootRecord record && record.BootId != bootId && record.Rings.Values.Any(r => r.LostEventsIfOver is not null))
+            {
+                TryOpen(folder)?.DeclareLeft();
+            }
+        }
     }
 
     private BootRecord? RecordOf(string folder)

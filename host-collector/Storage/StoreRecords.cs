@@ -79,6 +79,10 @@ public sealed record RingRecord
     public ulong ReadEventsBefore { get; init; }
 
     public ulong LostEventsBefore { get; init; }
+
+    /// <summary>Ring loss of the boot if nobody comes for what the last agent left in the ring (PROTOCOL.md §6); null where nothing was left.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ulong? LostEventsIfOver { get; init; }
 }
 
 /// <summary>One line of a <c>losses.jsonl</c>. Unknown figures are null.</summary>

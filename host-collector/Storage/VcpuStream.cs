@@ -205,6 +205,7 @@ internal sealed unsafe class VcpuStream
                 SettleAsHeard(atOnce: true);
                 _boot.SetRing(Name, _account.Begin(hello.Generation, hello.SubBufferBytes));
             }
+            KeepLeft(0);
             // The figures that a generation begins with include the lines before it, and must not include its own: killed between the two, the collector finds the
             // lines of the older ring and begins this one again, or finds this one without lines and declares them at the next Hello.
             _boot.Save();
@@ -226,12 +227,38 @@ internal sealed unsafe class VcpuStream
         }
     }
 
+    /// <summary>An agent that stops has left events in the ring.</summary>
+    public void Hear(in EventsLeft left)
+    {
+        lock (_gate)
+        {
+            if (_account.Ring?.Generation == left.Generation)
+            {
+                KeepLeft(left.Events);
+            }
+        }
+    }
+
     /// <summary>The stream's connection is drained and gone: declares what the last figures heard make known.</summary>
     public void SettleEnded()
     {
         lock (_gate)
         {
             SettleAsHeard(atOnce: true);
+        }
+    }
+
+    /// <summary>The boot is over: what an agent left in the ring is gone.</summary>
+    public void DeclareLeft()
+    {
+        lock (_gate)
+        {
+            ulong lost = _account.SettleLeft();
+            _ring.Add(lost);
+            if (lost == 0 || _ring.TryWrite(_boot, stopping: false))
+            {
+                KeepLeft(0);
+            }
         }
     }
 
@@ -344,6 +371,14 @@ internal sealed unsafe class VcpuStream
             Anomalies++;
         }
         return events;
+    }
+
+    private void KeepLeft(ulong events)
+    {
+        if (_account.Leave(events) is RingRecord ring)
+        {
+            _boot.SetRing(Name, ring);
+        }
     }
 
     private bool MayWriteRing => Environment.TickCount64 - _lastRingLine >= _boot.LossLineInterval.TotalMilliseconds;

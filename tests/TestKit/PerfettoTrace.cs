@@ -1,3 +1,5 @@
+using System.Text.Json.Nodes;
+
 namespace VsockPair.TestKit;
 
 /// <summary>One ftrace event of a Perfetto trace.</summary>
@@ -91,6 +93,50 @@ public sealed class PerfettoTrace
     public ProtoMessage? System { get; private set; }
 
     public Dictionary<int, string> Processes { get; } = [];
+
+    /// <summary>Compares with an export as .ndjson: per CPU the same events in the same order, and losses in the same places.</summary>
+    /// <returns>Null when they are the same.</returns>
+    public string? DifferenceTo(IEnumerable<string> ndjson)
+    {
+        Dictionary<int, int> at = Events.Keys.ToDictionary(cpu => cpu, _ => 0);
+        List<(int, int)> losses = [];
+        foreach (string line in ndjson)
+        {
+            JsonNode one = JsonNode.Parse(line)!;
+            int cpu = one["cpu"]!.GetValue<int>();
+            if (one["lost"] is not null || one["event"] is null)
+            {
+                losses.Add((cpu, at[cpu]));
+                continue;
+            }
+            PerfettoEvent found = Events[cpu][at[cpu]++];
+            if ((one["guest_time"]!.GetValue<ulong>(), one["pid"]!.GetValue<int>(), one["event"]!.GetValue<string>()) != (found.Time, found.Pid, found.Name)
+                || !HasFields(one["fields"]!.AsObject(), found))
+            {
+                return $"{line} is {found}";
+            }
+        }
+        return Events.Any(cpu => cpu.Value.Count != at[cpu.Key]) ? "there are more events"
+            : !losses.Order().SequenceEqual(Losses.Order()) ? "losses lie elsewhere"
+            : null;
+    }
+
+    /// <summary>Of a few events that show each kind of field: numbers, text, symbols.</summary>
+    private bool HasFields(JsonObject fields, PerfettoEvent found) => found.Name switch
+    {
+        "sched_switch" => fields["prev_comm"]!.GetValue<string>() == found.Message.Text(1) && fields["prev_pid"]!.GetValue<int>() == (int)found.Message.Number(2)
+            && fields["prev_state"]!.GetValue<long>() == (long)found.Message.Number(4) && fields["next_comm"]!.GetValue<string>() == found.Message.Text(5)
+            && fields["next_prio"]!.GetValue<int>() == (int)found.Message.Number(7),
+        "sys_enter" => fields["id"]!.GetValue<long>() == (long)found.Message.Number(1),
+        "sys_exit" => fields["ret"]!.GetValue<long>() == (long)found.Message.Number(2),
+        "print" => fields["buf"]!.GetValue<string>() == found.Message.Text(2),
+        "funcgraph_entry" => IsSymbol(fields["func"]!, found.Message.Number(2), Symbols.ContainsKey(found.Message.Number(2))),
+        "function" => found.Message.Messages(2).Any(f => f.Text(1) == "ip" && IsSymbol(fields["ip"]!, f.Has(5) ? f.Number(5) : 0, f.Has(3))),
+        _ => true,
+    };
+
+    /// <summary>An address in the kernel has a name; any other number, as hostile guests write, is what it was.</summary>
+    private static bool IsSymbol(JsonNode address, ulong written, bool named) => named || ((long)address.GetValue<ulong>() >= 0 && written == address.GetValue<ulong>());
 
     private void AddBundle(ProtoMessage bundle)
     {

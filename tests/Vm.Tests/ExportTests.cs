@@ -45,8 +45,9 @@ public sealed class ExportTests(ITestOutputHelper output)
         await CompareAsync("function tracer", await bench.RecordAsync(
             "[Trace]\nEvents=sched:sched_switch\n",
             "true",
-            g => TracerAsync(bench, g, kernel == GuestKernel.Linux612 ? "function_graph" : "function"),
-            "true"));
+            // 6.1 has no function_graph in instances.
+            g => TracerAsync(bench, g, kernel == GuestKernel.Linux612 ? ["function", "function_graph"] : ["function"]),
+            $"echo nop > {Instance}/current_tracer"));
     }
 
     [Fact]
@@ -104,13 +105,18 @@ public sealed class ExportTests(ITestOutputHelper output)
         await guest.LoadAsync(seconds, 200_000);
     }
 
-    private static async Task TracerAsync(RecordingBench bench, AgentGuest guest, string tracer)
+    /// <summary>The kernel changes no tracer while somebody holds a trace_pipe_raw of the instance, so the agent ends for it and then takes its ring over again.</summary>
+    private static async Task TracerAsync(RecordingBench bench, AgentGuest guest, params string[] tracers)
     {
-        await bench.ShellAsync($"echo 'vfs_*' > {Instance}/set_ftrace_filter; echo {tracer} > {Instance}/current_tracer");
-        await guest.Guest.RunAsync(Activity);
-        await bench.ShellAsync($"echo nop > {Instance}/current_tracer; echo function > {Instance}/current_tracer");
-        await guest.Guest.RunAsync(Activity);
-        await bench.ShellAsync($"echo nop > {Instance}/current_tracer");
+        foreach (string tracer in tracers)
+        {
+            await guest.StopAgentAsync();
+            await bench.ShellAsync($"echo 'vfs_*' > {Instance}/set_ftrace_filter; echo {tracer} > {Instance}/current_tracer");
+            await guest.StartAgentAsync();
+            await Eventually.TrueAsync(
+                async () => (await guest.Guest.RunAsync($"cat {Instance}/tracing_on")).Text.Trim() == "1", TimeSpan.FromSeconds(20), "the agent to record again", guest.Guest);
+            await guest.Guest.RunAsync(Activity);
+        }
     }
 
     private async Task CompareAsync(string what, Recording recording, bool expectsLoss = false)
@@ -155,59 +161,14 @@ public sealed class ExportTests(ITestOutputHelper output)
         await ComparePerfettoAsync(what, recording, work);
     }
 
-    /// <summary>Perfetto's file and the .ndjson have the same events in the same order, and losses in the same places.</summary>
     private static async Task ComparePerfettoAsync(string what, Recording recording, string work)
     {
         string lines = Path.Combine(work, "own.ndjson");
         await ExportAsync(recording, lines);
         string file = Path.Combine(work, "own.pftrace");
         await ExportAsync(recording, file);
-        PerfettoTrace trace = new(await File.ReadAllBytesAsync(file));
-        Dictionary<int, int> at = trace.Events.Keys.ToDictionary(cpu => cpu, _ => 0);
-        List<(int, int)> losses = [];
-        await foreach (string line in File.ReadLinesAsync(lines))
-        {
-            JsonNode one = JsonNode.Parse(line)!;
-            int cpu = one["cpu"]!.GetValue<int>();
-            if (one["event"] is null)
-            {
-                losses.Add((cpu, at[cpu]));
-                continue;
-            }
-            PerfettoEvent found = trace.Events[cpu][at[cpu]++];
-            (ulong, int, string) expected = (one["guest_time"]!.GetValue<ulong>(), one["pid"]!.GetValue<int>(), one["event"]!.GetValue<string>());
-            Assert.True(expected == (found.Time, found.Pid, found.Name), $"{what}, .pftrace: {expected} is {(found.Time, found.Pid, found.Name)}");
-            CheckFields(one["fields"]!.AsObject(), found, trace);
-        }
-        Assert.All(trace.Events, cpu => Assert.Equal(cpu.Value.Count, at[cpu.Key]));
-        Assert.Equal(losses.Order(), trace.Losses.Order());
-    }
-
-    private static void CheckFields(JsonObject fields, PerfettoEvent found, PerfettoTrace trace)
-    {
-        switch (found.Name)
-        {
-            case "sched_switch":
-                Assert.Equal(
-                    (fields["prev_comm"]!.GetValue<string>(), fields["prev_pid"]!.GetValue<int>(), fields["prev_state"]!.GetValue<long>(), fields["next_comm"]!.GetValue<string>(), fields["next_pid"]!.GetValue<int>()),
-                    (found.Message.Text(1), (int)found.Message.Number(2), (long)found.Message.Number(4), found.Message.Text(5), (int)found.Message.Number(6)));
-                break;
-            case "sys_enter":
-                Assert.Equal(fields["id"]!.GetValue<long>(), (long)found.Message.Number(1));
-                break;
-            case "print":
-                Assert.Equal(fields["buf"]!.GetValue<string>(), found.Message.Text(2));
-                break;
-            case "funcgraph_entry":
-                Assert.StartsWith("vfs_", trace.Symbols[found.Message.Number(2)], StringComparison.Ordinal);
-                break;
-            case "opens":
-                Assert.Contains(found.Message.Messages(2), f => f.Text(1) == "file" && f.Text(3) == fields["file"]!.GetValue<string>());
-                break;
-            case "function":
-                Assert.Contains(found.Message.Messages(2), f => f.Text(1) == "ip" && f.Text(3).StartsWith("vfs_", StringComparison.Ordinal));
-                break;
-        }
+        string? difference = new PerfettoTrace(await File.ReadAllBytesAsync(file)).DifferenceTo(File.ReadLines(lines));
+        Assert.True(difference is null, $"{what}, .pftrace: {difference}");
     }
 
     private static void AssertSame(string what, List<string> expected, List<string> found)

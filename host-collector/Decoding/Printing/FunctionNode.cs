@@ -1,50 +1,55 @@
 namespace VsockPair.Decoding.Printing;
 
-/// <summary>Functions of the kernel that print formats call, and that libtraceevent's plugins know. Named as there.</summary>
+/// <summary>Functions of the kernel that print formats call with one argument, and that libtraceevent's plugins know.</summary>
 internal enum KernelFunction
 {
-    jbd2_dev_to_name,
-    jiffies_to_msecs,
-    is_writable_pte,
-    __le16_to_cpup,
+    Jbd2DeviceToName,
+    JiffiesToMilliseconds,
+    IsWritablePte,
+    LittleEndian16,
 }
 
 /// <summary>A call of one of them.</summary>
-internal sealed class FunctionNode(KernelFunction function, PrintNode[] arguments) : PrintNode
+internal sealed class FunctionNode(KernelFunction function, PrintNode argument) : PrintNode
 {
     private const int MinorBits = 20;
     private const ulong WritablePte = 2;
 
-    public override int Depth { get; } = arguments.Max(a => a.Depth) + 1;
+    public override int Depth { get; } = argument.Depth + 1;
 
-    public static int ArgumentsOf(KernelFunction function) => function switch
+    public static KernelFunction? Find(string name) => name switch
     {
-        _ => 1,
+        "jbd2_dev_to_name" => KernelFunction.Jbd2DeviceToName,
+        "jiffies_to_msecs" => KernelFunction.JiffiesToMilliseconds,
+        "is_writable_pte" => KernelFunction.IsWritablePte,
+        "__le16_to_cpup" => KernelFunction.LittleEndian16,
+        _ => null,
     };
 
     public override ulong Number(in PrintContext context)
     {
-        ulong value = arguments[0].Number(context);
+        ulong value = argument.Number(context);
         return function switch
         {
-            KernelFunction.jiffies_to_msecs => value,
-            KernelFunction.is_writable_pte => value & WritablePte,
-            KernelFunction.__le16_to_cpup => value & 0xFFFF,
+            // Jiffies, as libtraceevent has it: what a jiffy is stands nowhere.
+            KernelFunction.JiffiesToMilliseconds => value,
+            KernelFunction.IsWritablePte => value & WritablePte,
+            KernelFunction.LittleEndian16 => value & 0xFFFF,
             _ => 0,
         };
     }
 
     public override void Text(TextLine target, in PrintContext context, in Conversion conversion)
     {
-        ulong value = arguments[0].Number(context);
+        ulong value = argument.Number(context);
         switch (function)
         {
-            case KernelFunction.jbd2_dev_to_name:
+            case KernelFunction.Jbd2DeviceToName:
                 target.AppendDecimal((uint)value >> MinorBits);
                 target.Append(':');
                 target.AppendDecimal((uint)value & ((1u << MinorBits) - 1));
                 break;
-            case KernelFunction.jiffies_to_msecs:
+            case KernelFunction.JiffiesToMilliseconds:
                 target.AppendDecimal((long)value);
                 break;
         }

@@ -46,6 +46,12 @@ internal static class PointerText
     public static void Append(TextLine target, in PrintContext context, in Conversion conversion, PrintNode argument)
     {
         string letters = conversion.Pointer;
+        if (argument is StringNode text)
+        {
+            // Of trace_printk, which has followed the pointer already.
+            target.AppendLatin1(text.SourceText);
+            return;
+        }
         switch (letters)
         {
             case "":

@@ -98,33 +98,11 @@ internal sealed partial class PrintParser
         }
         else
         {
-            string type = "";
-            while (scanner.Token == PrintToken.Word || scanner.IsSymbol("*"))
-            {
-                type += type.Length == 0 ? scanner.Value : " " + scanner.Value;
-                scanner.Next();
-            }
-            size = CTypes.SizeOf(type);
+            size = CTypes.SizeOf(TypeName());
         }
         return size == 0 ? null : new AtomNode(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{size}"), (ulong)size);
     }
 
-    private FunctionNode? Function(string name)
-    {
-        if (!Enum.TryParse(name, out KernelFunction function) || !Enum.IsDefined(function))
-        {
-            return null;
-        }
-        List<PrintNode> arguments = [];
-        do
-        {
-            if (!TryExpression(out PrintNode? argument))
-            {
-                return null;
-            }
-            arguments.Add(argument);
-        }
-        while (scanner.TrySymbol(","));
-        return arguments.Count == FunctionNode.ArgumentsOf(function) ? new FunctionNode(function, [.. arguments]) : null;
-    }
+    private FunctionNode? Function(string name) =>
+        FunctionNode.Find(name) is { } function && TryExpression(out PrintNode? argument) ? new FunctionNode(function, argument) : null;
 }

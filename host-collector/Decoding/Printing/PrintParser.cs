@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Text;
 
 namespace VsockPair.Decoding.Printing;
 
@@ -11,6 +12,9 @@ internal sealed partial class PrintParser(PrintScanner scanner, EventFormat form
 {
     /// <summary>Of brackets while parsing, and of the tree while evaluating. Real formats stay below 50.</summary>
     private const int MaxDepth = 200;
+
+    /// <summary>What is longer is no type.</summary>
+    private const int MaxTypeName = 256;
 
     /// <summary>How loosely each operator binds.</summary>
     private static readonly Dictionary<string, (PrintOperator Operator, int Looseness)> Operators = new(StringComparer.Ordinal)
@@ -197,13 +201,21 @@ internal sealed partial class PrintParser(PrintScanner scanner, EventFormat form
         {
             return false;
         }
-        while (scanner.Token == PrintToken.Word || scanner.IsSymbol("*"))
-        {
-            type += type.Length == 0 ? scanner.Value : " " + scanner.Value;
-            scanner.Next();
-        }
+        type = TypeName();
         return scanner.TrySymbol(")") && (scanner.Token is PrintToken.Word or PrintToken.Text or PrintToken.Character || scanner.IsSymbol("(")
             || scanner.IsSymbol("~") || scanner.IsSymbol("!"));
+    }
+
+    /// <summary>Names and stars with one space between them.</summary>
+    private string TypeName()
+    {
+        StringBuilder type = new();
+        while ((scanner.Token == PrintToken.Word || scanner.IsSymbol("*")) && type.Length < MaxTypeName)
+        {
+            type.Append(type.Length == 0 ? "" : " ").Append(scanner.Value);
+            scanner.Next();
+        }
+        return type.ToString();
     }
 
     private bool TryName([NotNullWhen(true)] out PrintNode? node)
@@ -218,9 +230,11 @@ internal sealed partial class PrintParser(PrintScanner scanner, EventFormat form
         {
             return TryCall(word, out node);
         }
-        while (scanner.TryWord(out string more))
+        while (scanner.Token == PrintToken.Word && word.Length < MaxTypeName)
         {
-            word += " " + more;
+            // "unsigned long", of a cast that turns out not to be one.
+            word += " " + scanner.Value;
+            scanner.Next();
         }
         node = new AtomNode(word, ReadNumber(word));
         return true;

@@ -46,6 +46,10 @@ internal sealed class PrintProgram
     {
         foreach (Part part in _parts)
         {
+            if (target.IsCut)
+            {
+                return;
+            }
             if (part.Argument is null)
             {
                 target.Append(part.Literal);

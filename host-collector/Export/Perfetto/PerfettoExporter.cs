@@ -5,6 +5,7 @@ using VsockPair.Clocks;
 using VsockPair.Commands;
 using VsockPair.Decoding;
 using VsockPair.History;
+using VsockPair.Storage;
 using VsockPair.Tracing;
 
 namespace VsockPair.Export.Perfetto;
@@ -176,7 +177,7 @@ internal sealed class PerfettoExporter : EventExporter
     {
         private static readonly string[] Levels = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
 
-        public bool Take(in KmsgEntry record)
+        public bool Take(in KmsgRecord record)
         {
             // Without a sample the two clocks of the guest are close: both begin with the boot.
             ulong time = (ulong)Math.Max(0, clock?.BootAtLocal(record.Nanoseconds).Nanoseconds ?? record.Nanoseconds);
@@ -187,7 +188,7 @@ internal sealed class PerfettoExporter : EventExporter
             if (time >= from)
             {
                 byte[] text = new byte[record.Text.Length];
-                write(time, Levels[record.Priority & 7], text.AsSpan(0, KmsgEntry.Unescape(record.Text, text)));
+                write(time, Levels[record.Priority & 7], text.AsSpan(0, KmsgRecord.Unescape(record.Text, text)));
             }
             return true;
         }

@@ -16,16 +16,18 @@ internal sealed class InProcessCollector : IDisposable
     public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null)
     {
         _store = store;
-        CollectorOptions options = new()
-        {
-            StoreDirectory = store.Folder,
-            Store = new StoreOptions { KeepFree = 0, TotalShare = 1 },
-            Limits = new LimitOptions { GuestRate = 1L << 30, HostRate = 1L << 32 },
-            Listen = new ListenOptions { Specs = [new HybridListen(store.VmmSocket, TestStore.GuestName)] },
-        };
-        _run = Task.Run(() => ServeCommand.RunAsync(change?.Invoke(options) ?? options, times ?? new SessionTimes(), _stop.Token));
+        CollectorOptions options = OptionsFor(store.Folder, store.VmmSocket);
+        _run = Task.Run(() => ServeCommand.RunAsync(ServeCommand.Build(change?.Invoke(options) ?? options, times ?? new SessionTimes()), _stop.Token));
         TestStore.Await(() => _run.IsCompleted || Answers(store.Folder), "the collector listens");
     }
+
+    public static CollectorOptions OptionsFor(string store, string vmmSocket) => new()
+    {
+        StoreDirectory = store,
+        Store = new StoreOptions { KeepFree = 0, TotalShare = 1 },
+        Limits = new LimitOptions { GuestRate = 1L << 30, HostRate = 1L << 32 },
+        Listen = new ListenOptions { Specs = [new HybridListen(vmmSocket, TestStore.GuestName)] },
+    };
 
     public Task<int> Run => _run;
 

@@ -60,7 +60,7 @@ public sealed class SessionTests : IDisposable
         newer.SendBytes(ring.TakeSubBuffers(5));
         newer.ShutDown();
         newer.AwaitClosed();
-        guest.Stop(ring);
+        _store.Stop(guest, ring);
         await collector.StopAsync();
         _store.AssertExact(_store.Boot(guest), ring);
     }
@@ -117,7 +117,7 @@ public sealed class SessionTests : IDisposable
             bulk.ShutDown();
             bulk.AwaitClosed();
         }
-        guest.Stop(ring);
+        _store.Stop(guest, ring);
         await collector.StopAsync();
         string boot = _store.Boot(guest);
         Assert.Equal(older + (long)ring.ReadEvents, TestStore.StoredEvents(boot, 0) + TestStore.Lost(boot, 0, "transport"));

@@ -32,6 +32,20 @@ internal sealed unsafe partial class GuardedBytes : IDisposable
 
     public void Dispose() => _ = MemoryUnmap((nint)_mapping, (nuint)(_bytes + 2 * PageBytes));
 
+    /// <summary>Whether the bytes just before and just after may not be read: the kernel itself says so.</summary>
+    public bool IsGuarded => IsFault(_mapping + PageBytes - 1) && IsFault(_mapping + PageBytes + _bytes) && !IsFault(_mapping + PageBytes + _bytes - 1);
+
+    // The address is that of a file name, which is not found or cannot be read.
+    private static bool IsFault(byte* address)
+    {
+        const int badAddress = 14;
+        int result = Access((nint)address, 0);
+        return result != 0 && Marshal.GetLastPInvokeError() == badAddress;
+    }
+
+    [LibraryImport("libc", EntryPoint = "access", SetLastError = true)]
+    private static partial int Access(nint path, int mode);
+
     [LibraryImport("libc", EntryPoint = "mmap")]
     private static partial nint MemoryMap(nint address, nuint length, int protection, int flags, int fd, nint offset);
 

@@ -23,9 +23,10 @@ public sealed class MutationTests(ITestOutputHelper output)
     [Fact]
     public void Mutated_sub_buffers_are_walked_and_printed_without_harm()
     {
-        int cases = Fuzz.Choose(900_000, 9_000_000);
+        int cases = Fuzz.Cases(0.9);
         Mutator mutator = new(Fuzz.Seed);
         using GuardedBytes memory = new(BufferBytes);
+        Assert.True(memory.IsGuarded);
         (ReportText Report, byte[][] Payloads)[] recordings = [.. Recordings().Select(c => (new ReportText(c.Catalog()), Mutator.Payloads(c)))];
         TextLine text = new();
         byte[] scratch = new byte[BufferBytes];
@@ -58,7 +59,7 @@ public sealed class MutationTests(ITestOutputHelper output)
     [Fact]
     public void Mutated_formats_are_parsed_and_used_without_harm()
     {
-        int cases = Fuzz.Choose(90_000, 900_000);
+        int cases = Fuzz.Cases(0.09);
         Mutator mutator = new(Fuzz.Seed + 1);
         using GuardedBytes memory = new(BufferBytes);
         (string Name, byte[] Text, byte[] Payload)[] formats = [.. Recordings().SelectMany(UsedFormats)];
@@ -92,7 +93,7 @@ public sealed class MutationTests(ITestOutputHelper output)
     public void Mutated_symbols_names_and_strings_are_read_without_harm()
     {
         const int piece = 4000;
-        int cases = Fuzz.Choose(10_000, 100_000);
+        int cases = Fuzz.Cases(0.01);
         Mutator mutator = new(Fuzz.Seed + 2);
         CaptureFile capture = Recordings()[0];
         string[] names = ["kallsyms", "kallsyms-boot", "saved_cmdlines", "printk_formats", "events/header_page"];

@@ -104,7 +104,7 @@ internal sealed partial class SyntheticEvents(int seed, ulong someSymbol)
     {
         if (field.Place != FieldPlace.Fixed)
         {
-            byte[] bytes = field.IsText ? Text(_random.Next(1, 24)) : Bytes(hasLengths ? LongestElements : 8 * _random.Next(1, 4));
+            byte[] bytes = field.Type.Contains("char", StringComparison.Ordinal) ? Text(_random.Next(1, 24)) : Bytes(hasLengths ? LongestElements : 8 * _random.Next(1, 4));
             int from = payload.Count - (field.Place == FieldPlace.RelativeLocation ? field.Offset + field.Size : 0);
             Put(payload, field, (ulong)bytes.Length << 16 | (uint)from);
             payload.AddRange(bytes);

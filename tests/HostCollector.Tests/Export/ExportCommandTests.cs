@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Mono.Unix.Native;
 using VsockPair.Commands;
 using VsockPair.HostCollector.Tests.Commands;
 using VsockPair.Storage;
@@ -31,7 +32,7 @@ public sealed class ExportCommandTests : IDisposable
         _trace.WriteSegment(2, Start + 500, SampleTrace.SubBufferOf(Start + 500, 100, 1), SampleTrace.SubBufferOf(Start + 1000, 101, 1));
         Assert.Equal(
         [
-            "cpus=2",
+            "cpus=3",
             SampleTrace.Line(0, Start, 0),
             SampleTrace.Line(2, Start + 500, 100),
             SampleTrace.Line(0, Start + 1000, 1),
@@ -66,7 +67,8 @@ public sealed class ExportCommandTests : IDisposable
         _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, SampleTrace.MostEvents), SampleTrace.SubBufferOf(Start + 500_000, 500, 100));
         _trace.WriteSegment(3, Start + 10, SampleTrace.SubBufferOf(Start + 10, 1000, 100));
         string[] range = ["-S", "boot+100.000050", "-U", "boot+100.000520"];
-        Assert.Equal((await ExportLinesAsync("txt", range))[1..], (await ReportAsync(range))[1..]);
+        Assert.Equal(await ExportLinesAsync("txt", range), await ReportAsync(range));
+        Assert.Equal(await ExportLinesAsync("txt", "--cpu", "3"), await ReportAsync("--cpu", "3"));
     }
 
     [TraceCmdFact]
@@ -144,6 +146,39 @@ public sealed class ExportCommandTests : IDisposable
         Assert.Equal(3, (await ExportLinesAsync("txt")).Length);
     }
 
+    /// <summary>The guest crashed half a minute before noon and was up again at once: the last minute lies in two boots.</summary>
+    [Fact]
+    public async Task Range_over_two_boots_takes_the_newest_and_names_the_other()
+    {
+        _store.AddBoot(SampleStore.OldBoot, SampleStore.Noon.AddSeconds(-130));
+        SampleTrace old = new(_store, SampleStore.OldBoot);
+        old.WriteMetadata();
+        old.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 5));
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 2));
+        (int exitCode, string output, string error) = await _store.RunAsync("export", "web1", "-o", Path.Combine(_store.Root, "out.txt"), "-S", "-60s");
+        Assert.Equal((0, ""), (exitCode, output));
+        Assert.Contains($"boot {SampleStore.OldBoot}, first seen", error, StringComparison.Ordinal);
+        Assert.Contains($"2 events of boot {SampleStore.NewBoot}, none lost", error, StringComparison.Ordinal);
+        Assert.Equal(6, (await ExportLinesAsync("txt", "-b", "-1")).Length);
+        Assert.Equal(3, (await ExportLinesAsync("txt", "-S", "2026-01-31T11:59:50Z")).Length);
+    }
+
+    /// <summary>What is no file keeps its place: nobody wants a file in the place of /dev/null.</summary>
+    [Fact]
+    public async Task Pipe_is_written_as_the_export_goes()
+    {
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 2));
+        string pipe = Path.Combine(_store.Root, "pipe.txt");
+        Assert.Equal(0, Syscall.mkfifo(pipe, FilePermissions.S_IRUSR | FilePermissions.S_IWUSR));
+        Task<string[]> reader = Task.Run(() => File.ReadAllLines(pipe));
+        (int exitCode, _, string error) = await _store.RunAsync("export", "web1", "-o", pipe);
+        Assert.True(exitCode == 0, error);
+        Assert.Equal(3, (await reader).Length);
+        await FailsAsync(2, "it needs a file", "export", "web1", "-o", pipe, "--format", "dat");
+        Assert.Equal(0, Syscall.stat(pipe, out Stat still));
+        Assert.Equal(FilePermissions.S_IFIFO, still.st_mode & FilePermissions.S_IFMT);
+    }
+
     [Fact]
     public async Task Says_what_is_wrong()
     {
@@ -156,6 +191,7 @@ public sealed class ExportCommandTests : IDisposable
         await FailsAsync(2, "--format: there is no pcap", "export", "web1", "-o", file, "--format", "pcap");
         await FailsAsync(2, "cannot be written to -", "export", "web1", "-o", "-", "--format", "dat");
         await FailsAsync(1, "cannot be written", "export", "web1", "-o", Path.Combine(_store.Root, "no", "such", "folder.dat"));
+        await FailsAsync(1, "No space left on device", "export", "web1", "-o", "/dev/full", "--format", "txt");
         Assert.Empty(Directory.GetFiles(_store.Root));
     }
 

@@ -1,11 +1,12 @@
 using System.Globalization;
 using VsockPair.HostCollector.Tests.Commands;
 using VsockPair.Storage;
+using Xunit.Abstractions;
 
 namespace VsockPair.HostCollector.Tests.Export;
 
 /// <summary>A short stretch of a long recording costs what the stretch holds.</summary>
-public sealed class LargeStoreTests : IDisposable
+public sealed class LargeStoreTests(ITestOutputHelper output) : IDisposable
 {
     private const int SlotBytes = 65536;
     private const int SlotsPerSegment = 1024;
@@ -39,7 +40,8 @@ public sealed class LargeStoreTests : IDisposable
         (int exitCode, _, string error) = await _store.RunAsync("export", "web1", "-o", file, "-S", "-10s");
         long read = BytesRead() - before;
         Assert.True(exitCode == 0, error);
-        Assert.InRange(read, 1 << 20, 50_000_000);
+        output.WriteLine($"{format}: {read} bytes read of {stored} stored");
+        Assert.InRange(read, 500_000, 50_000_000);
         Assert.Contains(" 202 events of boot", error, StringComparison.Ordinal);
     }
 

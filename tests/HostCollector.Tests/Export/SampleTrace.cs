@@ -42,11 +42,15 @@ internal sealed class SampleTrace(SampleStore store, string boot = SampleStore.N
                 + string.Concat(Enumerable.Range(1, moreSymbols).Select(i => $"+{0x1000 + i * 64:x} t some_symbol_of_the_usual_length_number_{i:D10}\n"));
             files["kallsyms-boot"] = "ffffffff81000000 _text\nffffffffc0000000 t in_module\t[mod]\n";
         }
+        WriteMetadata(files.ToDictionary(f => f.Key, f => Encoding.ASCII.GetBytes(f.Value)));
+    }
+
+    public void WriteMetadata(IReadOnlyDictionary<string, byte[]> files)
+    {
         Dictionary<string, string> hashes = [];
         Directory.CreateDirectory(StorePaths.Metadata(store.Root));
-        foreach ((string name, string text) in files)
+        foreach ((string name, byte[] bytes) in files)
         {
-            byte[] bytes = Encoding.ASCII.GetBytes(text);
             hashes[name] = Convert.ToHexStringLower(SHA256.HashData(bytes));
             File.WriteAllBytes(Path.Combine(StorePaths.Metadata(store.Root), hashes[name]), bytes);
         }

@@ -21,6 +21,9 @@ public static class StaticProgram
     /// <summary>Path of the compiled <c>trace-capture</c>: a trace directory's metadata and rings on standard output.</summary>
     public static Task<string> TraceCaptureAsync() => CompileAsync("trace-capture", ReadResource("trace-capture.c"));
 
+    /// <summary>Path of the compiled <c>socket-unit</c>: starts a program with a listening AF_VSOCK socket, as systemd does.</summary>
+    public static Task<string> SocketUnitAsync() => CompileAsync("socket-unit", ReadResource("socket-unit.c"));
+
     /// <summary>Path of the compiled <c>moment-marks</c>, for <see cref="MomentMarks"/>.</summary>
     internal static Task<string> MomentMarksAsync() => CompileAsync("moment-marks", ReadResource("moment-marks.c"));
 
