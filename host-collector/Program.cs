@@ -6,7 +6,7 @@ namespace VsockPair;
 
 /// <summary>
 /// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees; History/ reads a recording from its files, Decoding/
-/// gives its bytes their meaning, Export/ writes it for other tools. Behind <c>serve</c>: Listening/ accepts connections,
+/// gives its bytes their meaning, Clocks/ its times a place on the host's clock, Export/ writes it for other tools. Behind <c>serve</c>: Listening/ accepts connections,
 /// Sessions/ speaks the wire with one guest, Storage/ writes files, Status/ answers at control.sock.
 /// </summary>
 internal static class Program
@@ -35,7 +35,7 @@ internal static class Program
 
         Command export = new("export", ExportCommand.Description)
         {
-            line.Guest, line.OutputFile, line.Format, line.Cpu, line.Since, line.Until, line.Boot,
+            line.Guest, line.OutputFile, line.Format, line.Cpu, line.Clock, line.HostTrace, line.Since, line.Until, line.Boot,
         };
         export.SetAction(parsed => ExportCommand.Run(line.ContextOf(parsed, output, error), line.ExportOf(parsed)));
 

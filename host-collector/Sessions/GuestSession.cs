@@ -14,7 +14,7 @@ internal sealed class GuestSession
     private readonly SessionRegistry _registry;
     private readonly FrameConnection _control;
     private readonly FileReceiver _files;
-    private readonly ClockBurst _clocks = new();
+    private readonly ClockSampler _clocks;
     private readonly TraceConversation _trace;
     private readonly SessionTimes _times;
     private readonly TimeProvider _time;
@@ -25,7 +25,6 @@ internal sealed class GuestSession
     private KmsgConnection? _kmsg;
     private long _heard;
     private long _nextHeartbeat;
-    private long _nextBurst;
     private ulong _heartbeats;
     private bool _ending;
 
@@ -46,7 +45,7 @@ internal sealed class GuestSession
         ConnectedSince = store.Now;
         _heard = Environment.TickCount64;
         _nextHeartbeat = _heard + (long)times.Heartbeat.TotalMilliseconds;
-        _nextBurst = _heard;
+        _clocks = new ClockSampler(times.ClockBurst, _heard);
     }
 
     public Guest Guest { get; }
@@ -136,12 +135,11 @@ internal sealed class GuestSession
             _nextHeartbeat = now + (long)_times.Heartbeat.TotalMilliseconds;
             Send(new Heartbeat(_heartbeats++));
         }
-        if (now >= _nextBurst)
+        lock (_clocks)
         {
-            _nextBurst = now + (long)_times.ClockBurst.TotalMilliseconds;
-            lock (_clocks)
+            if (_clocks.Due(now) is Ping ping)
             {
-                Send(_clocks.Start());
+                Send(ping);
             }
         }
     }
@@ -333,7 +331,7 @@ internal sealed class GuestSession
     {
         lock (_clocks)
         {
-            if (!_clocks.Take(pong, _time.GetUtcNow(), out Ping? next, out ClockSample? sample))
+            if (!_clocks.Take(pong, _time.GetUtcNow(), Environment.TickCount64, out Ping? next, out ClockSample? sample))
             {
                 return Violation.UnaskedPong;
             }

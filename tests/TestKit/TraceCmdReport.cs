@@ -61,9 +61,9 @@ public static class TraceCmdReport
     }
 
     /// <summary>Hands each line of the report of a trace.dat to <paramref name="line"/>.</summary>
-    public static async Task PrintAsync(string file, Action<string> line)
+    public static async Task PrintAsync(string file, Action<string> line, params string[] options)
     {
-        using Process process = Start(Path.GetDirectoryName(file)!, ["report", "-i", file]);
+        using Process process = Start(Path.GetDirectoryName(file)!, ["report", .. options, "-i", file]);
         // Guest text is no UTF-8 for sure, and lines must compare byte for byte.
         using StreamReader output = new(process.StandardOutput.BaseStream, System.Text.Encoding.Latin1);
         Task<string> error = process.StandardError.ReadToEndAsync();

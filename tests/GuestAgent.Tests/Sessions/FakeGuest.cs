@@ -10,6 +10,9 @@ internal sealed unsafe partial class FakeGuest : IDisposable
     public const int SubBufferBytes = 4096;
     public const string Instance = "sys/kernel/tracing/instances/vsockpair";
 
+    /// <summary>The instance whose clock is the kernel log's.</summary>
+    public const string LogClock = "sys/kernel/tracing/instances/vsockpair-clock";
+
     private readonly Dictionary<int, Fd> _rings = [];
 
     public FakeGuest()
@@ -28,7 +31,11 @@ internal sealed unsafe partial class FakeGuest : IDisposable
         Write("sys/devices/system/cpu/present", "0-1\n");
         SetOnline("0");
         Write("sys/kernel/tracing/trace_clock", "[local] global counter boot\n");
-        Write("sys/kernel/tracing/per_cpu/cpu0/stats", "entries: 0\nnow ts: 12.345678\n");
+        Write("sys/kernel/tracing/per_cpu/cpu0/stats", "entries: 0\nnow ts: 11.000000\n");
+        Write($"{LogClock}/trace_clock", "[local] global counter boot\n");
+        Write($"{LogClock}/buffer_size_kb", "7 (expanded: 1408)\n");
+        Write($"{LogClock}/tracing_on", "1\n");
+        Write($"{LogClock}/per_cpu/cpu0/stats", "entries: 0\nnow ts: 12.345678\n");
         Write("sys/kernel/tracing/saved_cmdlines", "1 init\n");
         Write("sys/kernel/tracing/printk_formats", "");
         Write($"{Instance}/trace_clock", "local global counter [boot]\n");
