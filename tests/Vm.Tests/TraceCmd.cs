@@ -65,8 +65,7 @@ internal static class TraceCmd
             await using FileStream all = File.Create(file);
             foreach (StoredSegment segment in boot.Segments(cpu))
             {
-                await using FileStream one = File.OpenRead(segment.Path);
-                await one.CopyToAsync(all);
+                await all.WriteAsync(segment.Read());
             }
             raw.Add(file);
         }
