@@ -78,27 +78,34 @@ internal sealed class AgentSession : IDisposable
         Recurring heartbeat = new(timings.Heartbeat);
         Recurring counters = new(timings.Counters);
         Recurring refresh = new(timings.Refresh);
+        TimeSpan quiet = _agent.Trace?.Flush ?? timings.Heartbeat;
+        Recurring flush = new(quiet < timings.Heartbeat ? quiet : timings.Heartbeat);
         while (!_agent.Stop.IsRequested && !_collectorStops)
         {
             TakeFrames();
             _files.Step();
             JoinTrace();
-            if (heartbeat.IsDue())
+            if (flush.IsDue())
+            {
+                _agent.Trace?.SendForSleepers();
+            }
+            if (heartbeat.IsAboutDue())
             {
                 _control.Send(new Heartbeat(_heartbeats++));
                 _agent.Trace?.FollowOnlineCpus();
             }
-            if (counters.IsDue())
+            if (counters.IsAboutDue())
             {
                 _agent.Trace?.Report(_control, _link);
             }
-            if (refresh.IsDue() && _isTraceJoined)
+            if (refresh.IsAboutDue() && _isTraceJoined)
             {
                 _agent.Metadata.OfferChanged(_files);
                 _agent.Pstore.OfferNew(_files);
             }
             CheckAlive();
-            int wait = _files.HasWork ? 0 : Math.Min(Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft), MillisecondsToLive);
+            int due = Math.Min(flush.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));
+            int wait = _files.HasWork ? 0 : Math.Min(due, MillisecondsToLive);
             SocketWait.For(_control.Socket, POLLIN, _agent.Stop.Wake, wait);
         }
         EndInOrder();
@@ -218,10 +225,14 @@ internal sealed class AgentSession : IDisposable
             NotifyStreams();
             AwaitStreams(Hurry);
         }
-        _agent.Trace?.Report(_control, _link);
+        ulong left = _agent.Trace?.Report(_control, _link, leaves: agentStops) ?? 0;
+        if (left > 0)
+        {
+            AgentLog.Warning($"{left} events were not sent in time and stay in the trace rings until an agent starts again in this boot");
+        }
         if (agentStops)
         {
-            _control.Send(new Goodbye(DescribeStop()));
+            _control.Send(new Goodbye("the agent stops"));
         }
         _ = Sys.Shutdown(_control.Socket, SHUT_WR);
         // Frames of the collector that were under way would turn a close into a reset, and that could overtake what was sent.
@@ -248,18 +259,6 @@ internal sealed class AgentSession : IDisposable
             SocketWait.Sleep(_agent.Stop.Wake, left.MillisecondsLeft);
         }
         return true;
-    }
-
-    // What a ring still holds is neither sent nor lost: the next agent of this boot sends it.
-    private string DescribeStop()
-    {
-        ulong unread = _agent.Trace?.UnreadEvents() ?? 0;
-        if (unread == 0)
-        {
-            return "the agent stops";
-        }
-        AgentLog.Warning($"{unread} events were not sent in time and stay in the trace rings until an agent starts again in this boot");
-        return $"the agent stops, {unread} events stay in the trace rings";
     }
 
     private void NotifyStreams()

@@ -54,6 +54,9 @@ internal static partial class CollectorLog
     [LoggerMessage(2109, LogLevel.Error, "{Guest}: a connection brought up a fault of the collector; dropping its session.")]
     public static partial void ConnectionFaulted(this ILogger log, string guest, Exception exception);
 
+    [LoggerMessage(2110, LogLevel.Warning, "{Guest}: metadata file {Name} is not kept: this boot, or all of this guest's together, has as many as it may; ignoring.")]
+    public static partial void MetadataRefused(this ILogger log, string guest, string name);
+
     [LoggerMessage(2200, LogLevel.Error, "{What} cannot be finished: {Reason}; retrying.")]
     public static partial void StorageJobFailed(this ILogger log, string what, string reason);
 

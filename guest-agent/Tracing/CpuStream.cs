@@ -8,13 +8,18 @@ namespace VsockPair.GuestAgent.Tracing;
 /// <summary>
 /// One vCPU's ring → its bulk connection, on a thread pinned to that vCPU. Without a session the thread sleeps and the ring overwrites;
 /// the kernel counts what is lost. Nothing is allocated while records move.
+/// A vCPU that is quiet is left in peace: its thread sleeps until sub-buffers fill, and the main thread sends the little that comes meanwhile. A wake-up on
+/// the vCPU itself would be recorded, and so would the kernel's worker that sends what was recorded: it would never be quiet again.
 /// </summary>
 internal sealed class CpuStream : SessionStream
 {
     // Between two looks at the session and the clock, so that a ring that is never empty cannot hide them.
     private const int MostFillsAtOnce = 64;
 
-    // A wake-up for the flush is itself recorded: the switch to this thread and the one before, away from it. A quiet vCPU that has recorded no more
+    // A ring that holds more has its thread awake already, or very soon.
+    private const int MostFillsWhileAsleep = 8;
+
+    // A wake-up of the agent is itself recorded: the switch to its thread and the one before, away from it. A quiet vCPU that has recorded no more
     // than that since the last look has nothing new to tell, and its ring is only emptied now and then.
     private const int SwitchesPerWake = 2;
     private const string SwitchEvent = "sched/sched_switch";
@@ -24,7 +29,7 @@ internal sealed class CpuStream : SessionStream
     private readonly ReadStrategy _strategy;
     private readonly int _flushMilliseconds;
     private readonly ulong _ownEventsPerWake;
-    private readonly Lock _published = new();
+    private readonly Lock _shared = new();
     private CpuStatsFile? _stats;
     private RecordStage? _stage;
     private Fd? _trace;
@@ -34,6 +39,8 @@ internal sealed class CpuStream : SessionStream
     private bool _isExhausted;
     private ulong _unreadAtLook;
     private long _flushedAt;
+    private SessionLink? _asleepIn;
+    private int _asleepSocket;
 
     public CpuStream(int cpu, TraceInstance instance, ReadStrategy strategy, TimeSpan flush, IHostConnector host, WakeEvent owner)
         : base($"trace-cpu{cpu}", host, owner)
@@ -59,13 +66,32 @@ internal sealed class CpuStream : SessionStream
     {
         get
         {
-            lock (_published)
+            lock (_shared)
             {
                 return _counters is CpuStats stats
                     ? new StreamCounters(Cpu, _instance.Generation, stats.ReadEvents, stats.LostEvents, _isFinal)
                     : null;
             }
         }
+    }
+
+    /// <summary>From the main thread: sends what the ring of a sleeping stream has. Never waits; what the socket does not take at once is left to the stream's thread.</summary>
+    public void SendWhileAsleep()
+    {
+        lock (_shared)
+        {
+            if (_asleepIn is null || !HasNews(_stats!.Read()))
+            {
+                return;
+            }
+            if (TrySendWhileAsleep())
+            {
+                _counters = _stats.Read();
+                return;
+            }
+            _asleepIn = null;
+        }
+        Notify();
     }
 
     /// <summary>The vCPU went offline: its ring is drained, in this session or the next one, and then the stream ends.</summary>
@@ -124,6 +150,7 @@ internal sealed class CpuStream : SessionStream
         }
         finally
         {
+            WakeUp();
             _stage!.Discard();
             if (!_isFinal)
             {
@@ -136,9 +163,9 @@ internal sealed class CpuStream : SessionStream
     // The stage is empty at the top of each round.
     private bool Pump(Fd socket, SessionLink link)
     {
-        long publishEvery = (long)link.Timings.Counters.TotalMilliseconds / 2;
+        int publishEvery = (int)link.Timings.Counters.TotalMilliseconds / 2;
+        int quiet = Math.Min(_flushMilliseconds, publishEvery);
         long publishAt = 0;
-        _flushedAt = 0;
         while (!link.IsClosed)
         {
             if (IsAtEnd(link))
@@ -168,8 +195,7 @@ internal sealed class CpuStream : SessionStream
                 Publish(final: false);
                 publishAt = Environment.TickCount64 + publishEvery;
             }
-            int wait = (int)Math.Clamp(publishAt - Environment.TickCount64, 1, _flushMilliseconds);
-            if (!WaitForRing(socket.Value, wait, out bool isQuiet) || !Forward(socket.Value, link, isQuiet))
+            if (!WaitForRing(socket.Value, quiet, out bool isQuiet) || !Forward(socket.Value, link, isQuiet))
             {
                 return false;
             }
@@ -182,11 +208,12 @@ internal sealed class CpuStream : SessionStream
     /// <returns>False when the connection is broken.</returns>
     private bool Forward(int socket, SessionLink link, bool isQuiet)
     {
-        if (isQuiet && !HasNews())
-        {
-            return true;
-        }
         RecordStage stage = _stage!;
+        // What the main thread has taken out of the ring and could not send.
+        if (!SendStage(socket, link))
+        {
+            return false;
+        }
         int filled = 0;
         for (int fills = 0; fills < MostFillsAtOnce && (filled = Check(stage.Fill())) > 0; fills++)
         {
@@ -199,12 +226,41 @@ internal sealed class CpuStream : SessionStream
                 break;
             }
         }
-        return !isQuiet || filled != 0 || Check(stage.FillTail()) <= 0 || SendStage(socket, link);
+        if (isQuiet && filled == 0 && Check(stage.FillTail()) > 0 && !SendStage(socket, link))
+        {
+            return false;
+        }
+        if (isQuiet)
+        {
+            FallAsleep(socket, link);
+        }
+        return true;
     }
 
-    private bool HasNews()
+    private void FallAsleep(int socket, SessionLink link)
     {
-        ulong unread = _stats!.Read().Entries;
+        lock (_shared)
+        {
+            _counters = _stats!.Read();
+            _unreadAtLook = 0;
+            _flushedAt = Environment.TickCount64;
+            _asleepSocket = socket;
+            _asleepIn = link;
+        }
+    }
+
+    /// <summary>From here on ring, stage and socket are this thread's alone.</summary>
+    private void WakeUp()
+    {
+        lock (_shared)
+        {
+            _asleepIn = null;
+        }
+    }
+
+    private bool HasNews(in CpuStats stats)
+    {
+        ulong unread = stats.Entries;
         long now = Environment.TickCount64;
         bool hasNews = unread > _unreadAtLook + _ownEventsPerWake || (unread > 0 && now - _flushedAt >= LongestFlushMilliseconds);
         _unreadAtLook = hasNews ? 0 : unread;
@@ -212,8 +268,41 @@ internal sealed class CpuStream : SessionStream
         return hasNews;
     }
 
+    /// <returns>False when the stream's thread has to go on.</returns>
+    private bool TrySendWhileAsleep()
+    {
+        RecordStage stage = _stage!;
+        for (int fills = 0; fills < MostFillsWhileAsleep; fills++)
+        {
+            int filled = stage.Fill();
+            bool isLast = filled == 0 || !stage.MayHaveMore;
+            if (filled == 0)
+            {
+                filled = stage.FillTail();
+            }
+            if (filled < 0)
+            {
+                return false;
+            }
+            while (!stage.IsEmpty)
+            {
+                if (stage.Send(_asleepSocket, _asleepIn!.SendLimit) <= 0)
+                {
+                    return false;
+                }
+            }
+            if (isLast)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <param name="quiet">Milliseconds without a full sub-buffer after which a vCPU counts as quiet.</param>
+    /// <param name="isQuiet">It is.</param>
     /// <returns>False when the connection is broken.</returns>
-    private bool WaitForRing(int socket, int milliseconds, out bool isQuiet)
+    private bool WaitForRing(int socket, int quiet, out bool isQuiet)
     {
         Span<PollFd> fds =
         [
@@ -221,7 +310,9 @@ internal sealed class CpuStream : SessionStream
             new PollFd { Fd = socket, Events = POLLIN },
             new PollFd { Fd = Wake.FdValue, Events = POLLIN },
         ];
-        int ready = LinuxException.Check(Sys.Poll(fds, milliseconds), "poll", Name);
+        // Only this thread falls asleep, and whoever ends its sleep sets the wake event: no need to ask under the lock.
+        int ready = LinuxException.Check(Sys.Poll(fds, _asleepIn is null ? quiet : -1), "poll", Name);
+        WakeUp();
         isQuiet = ready == 0;
         if (fds[2].Revents != 0)
         {
@@ -283,7 +374,7 @@ internal sealed class CpuStream : SessionStream
     private CpuStats Publish(bool final)
     {
         CpuStats stats = _stats!.Read();
-        lock (_published)
+        lock (_shared)
         {
             _counters = stats;
             _isFinal = final;

@@ -36,6 +36,9 @@ internal sealed class TraceRecorder : IDisposable
 
     public int SubBufferBytes => _instance.SubBufferBytes;
 
+    /// <summary>How often <see cref="SendForSleepers"/> is due.</summary>
+    public TimeSpan Flush => _flush;
+
     /// <summary>Follows the vCPUs that are online now, and drains the rings that an earlier agent left of vCPUs that are not.</summary>
     public void Start()
     {
@@ -85,6 +88,15 @@ internal sealed class TraceRecorder : IDisposable
         }
     }
 
+    /// <summary>One wake-up for the whole guest instead of one for each vCPU.</summary>
+    public void SendForSleepers()
+    {
+        foreach (CpuStream stream in _streams)
+        {
+            stream.SendWhileAsleep();
+        }
+    }
+
     public void Join(SessionLink link)
     {
         _link = link;
@@ -107,20 +119,12 @@ internal sealed class TraceRecorder : IDisposable
 
     public void StopRecording() => _instance.StopRecording();
 
-    /// <summary>What the rings of this session's streams hold.</summary>
-    public ulong UnreadEvents()
-    {
-        ulong events = 0;
-        foreach (CpuStream stream in _streams)
-        {
-            events += UnreadEvents(stream.Cpu);
-        }
-        return events;
-    }
-
     /// <summary>Figures of all rings, those of thrown-away ones first; streams that ended with their vCPU are reported a last time.</summary>
-    public void Report(FrameChannel control, SessionLink link)
+    /// <param name="leaves">The agent's last report: rings that are not drained stay as they are for the next one.</param>
+    /// <returns>Events in them.</returns>
+    public ulong Report(FrameChannel control, SessionLink link, bool leaves = false)
     {
+        ulong allLeft = 0;
         foreach (StreamCounters counters in _unreported)
         {
             SendIfWithinLimit(control, link, counters);
@@ -133,6 +137,12 @@ internal sealed class TraceRecorder : IDisposable
             if (stream.Counters is StreamCounters counters)
             {
                 SendIfWithinLimit(control, link, counters);
+                ulong left = leaves && !counters.Final && counters.Cpu < link.MaxCpus ? UnreadEvents(stream.Cpu) : 0;
+                if (left > 0)
+                {
+                    control.Send(new EventsLeft(counters.Cpu, counters.Generation, left));
+                    allLeft += left;
+                }
             }
             if (hasEnded)
             {
@@ -146,6 +156,7 @@ internal sealed class TraceRecorder : IDisposable
             // The vCPU may have come back while its ring was drained.
             _online = [];
         }
+        return allLeft;
     }
 
     public void Dispose() => _onlineFile.Dispose();

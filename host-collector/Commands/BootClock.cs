@@ -49,6 +49,29 @@ internal sealed class BootClock
         return LocalOf(sample) + (host - sample.HostRealTime);
     }
 
+    /// <summary>What the kernel log stamps at a trace time stamp.</summary>
+    public long LocalAtBoot(long boot)
+    {
+        ClockSample sample = Before(boot, s => s.GuestBoot);
+        return LocalOf(sample) + (boot - sample.GuestBoot);
+    }
+
+    /// <summary>The trace clock at a stamp of the kernel log.</summary>
+    public long BootAtLocal(long local)
+    {
+        ClockSample sample = Before(local, LocalOf);
+        return sample.GuestBoot + (local - LocalOf(sample));
+    }
+
+    /// <summary>Trace clock and host time, in nanoseconds, at the samples of a stretch of the trace clock, and at the last one before it.</summary>
+    public IEnumerable<(long Boot, long Host)> PairsIn(ulong from, ulong to)
+    {
+        ClockSample before = Before((long)Math.Min(from, long.MaxValue), s => s.GuestBoot);
+        return _samples
+            .Where(s => s == before || (s.GuestBoot >= 0 && (ulong)s.GuestBoot >= from && (ulong)s.GuestBoot <= to))
+            .Select(s => (s.GuestBoot, s.HostRealTime));
+    }
+
     /// <summary>Where a guest does not tell its local clock, the trace clock is close: both begin with the boot.</summary>
     private static long LocalOf(ClockSample sample) =>
         sample is { GuestLocal: long local, GuestLocalAtBoot: long at } ? sample.GuestBoot + (local - at) : sample.GuestBoot;

@@ -38,7 +38,7 @@ internal sealed class CommandLine
 
     public Option<string?> OutputFile { get; } = new("--output", "-o")
     {
-        Description = "Where to, - for standard output (txt and ndjson); the suffix says the format (default ./NAME-UTC.dat)", HelpName = "FILE",
+        Description = "Where to, - for standard output (not dat); the suffix says the format (default ./NAME-UTC.dat)", HelpName = "FILE",
     };
 
     public Option<ExportFormat?> Format { get; } = FormatOption();

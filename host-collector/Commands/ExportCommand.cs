@@ -34,7 +34,11 @@ internal static class ExportCommand
             using (ExportFile file = ExportFile.Create(path, format.CanBeStreamed))
             using (ProgressBar progress = new(context.Error, shown: !Console.IsErrorRedirected, context.Time))
             {
-                counts = format.Create().Write(source, file.Stream, progress, stop.Token);
+                IExporter exporter = format.Create();
+                using (exporter as IDisposable)
+                {
+                    counts = exporter.Write(source, file.Stream, progress, stop.Token);
+                }
                 if (counts.Events == 0)
                 {
                     throw NothingFound(guest, request);
@@ -122,6 +126,10 @@ internal static class ExportCommand
         foreach (string fault in MetadataFaults.Of(source.Metadata))
         {
             error.WriteLine(fault);
+        }
+        if (counts.Faults.Count > 0)
+        {
+            error.WriteLine($"{counts.Faults.Count} metadata files cannot be used, among them {TerminalText.EscapeShort(counts.Faults[0])}: their events have no fields");
         }
         string lost = (counts.LostEvents, counts.LossesUnknown) switch
         {

@@ -1,4 +1,3 @@
-using Mono.Unix.Native;
 using VsockPair.Status;
 using VsockPair.Storage;
 
@@ -7,9 +6,6 @@ namespace VsockPair.Commands;
 /// <summary>What <c>guests</c> knows of one guest: from its files, and from the running collector where there is one.</summary>
 internal sealed record GuestReport
 {
-    /// <summary>Blocks of <c>stat(2)</c>, whatever the file system's own are.</summary>
-    private const int BlockBytes = 512;
-
     public required string Name { get; init; }
 
     public string? IdentifiedBy { get; init; }
@@ -107,11 +103,11 @@ internal sealed record GuestReport
         long removed = 0;
         if (boot is not null)
         {
-            foreach (LossRecord loss in JsonLines.Read(StorePaths.Losses(boot.Folder), StoreJson.Default.LossRecord, remarks))
+            foreach (LossRecord loss in LossLedger.Read(StorePaths.Losses(boot.Folder), remarks))
             {
                 totals.Add(loss);
             }
-            foreach (LossRecord loss in JsonLines.Read(StorePaths.Losses(guest.Folder), StoreJson.Default.LossRecord, remarks).Where(l => l.Boot == boot.Name))
+            foreach (LossRecord loss in LossLedger.Read(StorePaths.Losses(guest.Folder), remarks).Where(l => l.Boot == boot.Name))
             {
                 totals.Add(loss);
                 removed += loss.Bytes ?? 0;
@@ -135,7 +131,7 @@ internal sealed record GuestReport
         foreach (string path in Directory.EnumerateFiles(folder, "*", everything))
         {
             // A file that retention took meanwhile holds nothing any more.
-            bytes += Syscall.stat(path, out Stat stat) == 0 ? stat.st_blocks * BlockBytes : 0;
+            bytes += DiskSpace.BlocksOf(path);
         }
         return bytes;
     }

@@ -115,7 +115,7 @@ internal sealed class KmsgCommand
 
     /// <summary>Records of this boot that were stored and that retention removed, oldest first: their highest sequence, or null.</summary>
     private ulong? RemovedUpTo(StoredBoot boot) =>
-        JsonLines.Read(StorePaths.Losses(_guest.Folder), StoreJson.Default.LossRecord, _context.Error)
+        LossLedger.Read(StorePaths.Losses(_guest.Folder), _context.Error)
             .Where(l => l.Boot == boot.Name && l.Stream == "kmsg")
             .Max(l => l.Last);
 }

@@ -12,7 +12,7 @@ internal interface IKmsgPrinter
 {
     void Boot(StoredBoot boot, BootClock? clock);
 
-    void Record(in KmsgEntry record);
+    void Record(in KmsgRecord record);
 
     /// <param name="removed">Of the sequence numbers from <paramref name="first"/> to <paramref name="last"/>, those that were stored and that retention removed.</param>
     void Gap(ulong first, ulong last, ulong removed);
@@ -35,7 +35,7 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots) : IKms
         }
     }
 
-    public void Record(in KmsgEntry record)
+    public void Record(in KmsgRecord record)
     {
         _line.Clear();
         _line.Append(CultureInfo.InvariantCulture, $"[{record.Microseconds / 1_000_000,5}.{record.Microseconds % 1_000_000:D6}] ");
@@ -44,7 +44,7 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots) : IKms
         {
             _text = new byte[record.Text.Length];
         }
-        ReadOnlySpan<byte> text = _text.AsSpan(0, KmsgEntry.Unescape(record.Text, _text)).TrimEnd((byte)'\n');
+        ReadOnlySpan<byte> text = _text.AsSpan(0, KmsgRecord.Unescape(record.Text, _text)).TrimEnd((byte)'\n');
         int end;
         while ((end = text.IndexOf((byte)'\n')) >= 0)
         {
@@ -85,10 +85,10 @@ internal sealed class KmsgJsonPrinter(TextWriter output) : IKmsgPrinter
         _clock = clock;
     }
 
-    public void Record(in KmsgEntry record)
+    public void Record(in KmsgRecord record)
     {
         byte[] text = new byte[record.Text.Length];
-        int length = KmsgEntry.Unescape(record.Text, text);
+        int length = KmsgRecord.Unescape(record.Text, text);
         using Utf8JsonWriter json = Begin();
         json.WriteNumber("sequence", record.Sequence);
         json.WriteNumber("microseconds", record.Microseconds);

@@ -41,7 +41,7 @@ internal static class LossesCommand
         return ExitCode.Done;
 
         IEnumerable<LossRecord> Read(string path, string? boot) =>
-            JsonLines.Read(path, StoreJson.Default.LossRecord, context.Error).Select(l => boot is null ? l : l with { Boot = boot });
+            LossLedger.Read(path, context.Error).Select(l => boot is null ? l : l with { Boot = boot });
     }
 
     private static IEnumerable<LossRecord> Merge(IReadOnlyList<IEnumerable<LossRecord>> ledgers)

@@ -5,12 +5,15 @@ namespace VsockPair.Decoding;
 /// <summary><c>saved_cmdlines</c>: which thread had which name, as far as the kernel remembered.</summary>
 public sealed class CommandLines
 {
+    /// <summary>The kernel keeps 128 unless told otherwise.</summary>
+    private const int MaxNames = 1 << 17;
+
     private readonly Dictionary<int, byte[]> _names = [];
 
     public CommandLines(ReadOnlySpan<byte> text)
     {
         LineReader lines = new(text);
-        while (lines.TryRead(out ReadOnlySpan<byte> line))
+        while (_names.Count < MaxNames && lines.TryRead(out ReadOnlySpan<byte> line))
         {
             if (Utf8Parser.TryParse(line, out int pid, out int digits) && line.Length > digits + 1 && line[digits] == ' ')
             {

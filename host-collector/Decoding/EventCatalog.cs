@@ -7,9 +7,14 @@ namespace VsockPair.Decoding;
 /// </summary>
 public sealed class EventCatalog
 {
+    /// <summary>Of one format, and of all: a kernel with all modules has 3 MiB. The catalog keeps them as text.</summary>
+    private const int MaxFormatBytes = 64 << 10;
+    private const int MaxFormatBytesInAll = 16 << 20;
+
     private readonly Dictionary<int, EventFormat> _formats = [];
     private readonly List<string> _faults = [];
     private readonly Lazy<KernelSymbols> _symbols;
+    private int _formatBytes;
 
     /// <param name="names">Names of the boot's metadata, as in boot.json.</param>
     /// <param name="read">The bytes of one, or null when they cannot be had.</param>
@@ -53,7 +58,9 @@ public sealed class EventCatalog
 
     private void AddFormat(string system, string name, byte[] text)
     {
-        if (!EventFormat.TryParse(system, text, out EventFormat? format) || !_formats.TryAdd(format.Id, format))
+        _formatBytes += Math.Min(text.Length, MaxFormatBytes);
+        if (text.Length > MaxFormatBytes || _formatBytes > MaxFormatBytesInAll
+            || !EventFormat.TryParse(system, text, out EventFormat? format) || !_formats.TryAdd(format.Id, format))
         {
             _faults.Add(name);
         }

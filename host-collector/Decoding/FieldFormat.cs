@@ -48,6 +48,9 @@ public sealed record FieldFormat
 
     public bool IsPointer => Type.EndsWith('*');
 
+    /// <summary>Whether its type says long, of either length: often an address.</summary>
+    public bool IsLong => Type.Contains("long", StringComparison.Ordinal);
+
     /// <summary>The value, sign-extended when the field is signed; 0 for what is no integer of 1, 2, 4 or 8 bytes inside the payload.</summary>
     public long Number(ReadOnlySpan<byte> payload) =>
         Place == FieldPlace.Fixed ? ReadInteger(Slice(payload, Offset, Size), IsSigned) : 0;

@@ -1,5 +1,5 @@
 using System.Buffers.Text;
-using System.Runtime.InteropServices;
+using System.Text;
 
 namespace VsockPair.Decoding;
 
@@ -9,12 +9,16 @@ namespace VsockPair.Decoding;
 /// </summary>
 public sealed class KernelSymbols
 {
-    /// <summary>A line is an address, a type and a name: more symbols than this need more than the 32 MiB that a file may have.</summary>
-    private const int MaxSymbols = 4 << 20;
+    /// <summary>Debian's kernel has 200 000.</summary>
+    private const int MaxSymbols = 1 << 20;
+
+    /// <summary>Kernels use one or two names; a hostile one shall not have its own text searched for ever.</summary>
+    private const int MaxSearches = 64;
 
     private readonly byte[] _core;
     private readonly byte[] _boot;
     private readonly ulong[] _addresses;
+    private readonly Dictionary<string, ulong> _found = new(StringComparer.Ordinal);
 
     /// <summary>Where the name begins: from 0 in the core's file, from -1 downwards in the boot's.</summary>
     private readonly int[] _names;
@@ -49,15 +53,13 @@ public sealed class KernelSymbols
         Add(symbols, core, text, isBoot: false);
         Add(symbols, boot, text, isBoot: true);
 
+        // Later lines first among those of one address, as trace-cmd has them: which of several names is shown depends on it.
+        symbols.Sort((a, b) => a.Address != b.Address ? a.Address.CompareTo(b.Address) : Line(b.Name).CompareTo(Line(a.Name)));
         ulong[] addresses = new ulong[symbols.Count];
         int[] names = new int[symbols.Count];
-        // Later lines first among those of one address, as trace-cmd has them: which of several names is shown depends on it.
-        symbols.Reverse();
-        (ulong Address, int Name)[] sorted = [.. symbols.OrderBy(symbol => symbol.Address)];
-        for (int i = 0; i < sorted.Length; i++)
+        for (int i = 0; i < names.Length; i++)
         {
-            addresses[i] = sorted[i].Address;
-            names[i] = sorted[i].Name;
+            (addresses[i], names[i]) = symbols[i];
         }
         return new KernelSymbols(core, boot, text, addresses, names);
     }
@@ -89,6 +91,39 @@ public sealed class KernelSymbols
         return false;
     }
 
+    /// <summary>The address of a symbol, or 0. Searches the files' text: only for the few names that print formats use, and for no more than those.</summary>
+    public ulong AddressOf(string name)
+    {
+        lock (_found)
+        {
+            if (_found.TryGetValue(name, out ulong address) || _found.Count == MaxSearches)
+            {
+                return address;
+            }
+            byte[] pattern = Encoding.Latin1.GetBytes(" " + name);
+            address = Search(_core, pattern, out ulong core) ? core : Search(_boot, pattern, out ulong boot) ? boot : 0;
+            _found.Add(name, address);
+            return address;
+        }
+    }
+
+    private bool Search(byte[] file, byte[] pattern, out ulong address)
+    {
+        for (int at = 0; file.AsSpan(at).IndexOf(pattern) is int found and >= 0;)
+        {
+            int start = file.AsSpan(0, at + found).LastIndexOf((byte)'\n') + 1;
+            ReadOnlySpan<byte> line = file.AsSpan(start);
+            at += found + pattern.Length;
+            if (TryParse(line, TextAddress, out address, out int nameAt) && start + nameAt + pattern.Length - 1 == at
+                && (at == file.Length || file[at] is (byte)'\n' or (byte)'\t'))
+            {
+                return true;
+            }
+        }
+        address = 0;
+        return false;
+    }
+
     private ReadOnlySpan<byte> NameAt(int name)
     {
         ReadOnlySpan<byte> rest = name >= 0 ? _core.AsSpan(name) : _boot.AsSpan(~name);
@@ -102,21 +137,34 @@ public sealed class KernelSymbols
         LineReader lines = new(file);
         while (symbols.Count < MaxSymbols && lines.TryRead(out ReadOnlySpan<byte> line))
         {
-            bool isRelative = line.StartsWith("+"u8);
-            ReadOnlySpan<byte> rest = isRelative ? line[1..] : line;
-            // Without _text the relative ones have no place.
-            if ((isRelative && text == 0) || !Utf8Parser.TryParse(rest, out ulong address, out int digits, 'x') || rest.Length < digits + 4
-                || rest[digits] != ' ' || rest[digits + 2] != ' ' || rest[digits + 1] is (byte)'A' or (byte)'a' || rest[digits + 3] == '$')
+            if (TryParse(line, text, out ulong address, out int nameAt))
             {
-                continue;
+                file.AsSpan().Overlaps(line, out int lineAt);
+                symbols.Add((address, isBoot ? ~(lineAt + nameAt) : lineAt + nameAt));
             }
-            int at = Offset(file, rest) + digits + 3;
-            symbols.Add((isRelative ? text + address : address, isBoot ? ~at : at));
         }
     }
 
-    private static int Offset(byte[] file, ReadOnlySpan<byte> part) =>
-        (int)System.Runtime.CompilerServices.Unsafe.ByteOffset(ref MemoryMarshal.GetArrayDataReference(file), ref MemoryMarshal.GetReference(part));
+    /// <returns>False also for symbols that are no places in the kernel's text or data, as trace-cmd has it.</returns>
+    private static bool TryParse(ReadOnlySpan<byte> line, ulong text, out ulong address, out int nameAt)
+    {
+        bool isRelative = line.StartsWith("+"u8);
+        ReadOnlySpan<byte> rest = isRelative ? line[1..] : line;
+        nameAt = 0;
+        // Without _text the relative ones have no place.
+        if ((isRelative && text == 0) || !Utf8Parser.TryParse(rest, out address, out int digits, 'x') || rest.Length < digits + 4
+            || rest[digits] != ' ' || rest[digits + 2] != ' ' || rest[digits + 1] is (byte)'A' or (byte)'a' || rest[digits + 3] == '$')
+        {
+            address = 0;
+            return false;
+        }
+        address += isRelative ? text : 0;
+        nameAt = line.Length - rest.Length + digits + 3;
+        return true;
+    }
+
+    /// <summary>The boot's lines come after the core's.</summary>
+    private static long Line(int name) => name >= 0 ? name : ((long)1 << 32) + ~name;
 }
 
 /// <summary>A symbol, and where it begins.</summary>

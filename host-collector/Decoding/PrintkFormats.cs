@@ -6,12 +6,14 @@ namespace VsockPair.Decoding;
 /// <summary><c>printk_formats</c>: the constant strings that events name by their address, <c>trace_printk</c>'s formats among them.</summary>
 public sealed class PrintkFormats
 {
+    private const int MaxTexts = 1 << 17;
+
     private readonly Dictionary<ulong, byte[]> _texts = [];
 
     public PrintkFormats(ReadOnlySpan<byte> text)
     {
         LineReader lines = new(text);
-        while (lines.TryRead(out ReadOnlySpan<byte> line))
+        while (_texts.Count < MaxTexts && lines.TryRead(out ReadOnlySpan<byte> line))
         {
             // 0xffffffff82345678 : "text\n"
             int colon = line.IndexOf((byte)':');
@@ -19,11 +21,13 @@ public sealed class PrintkFormats
             {
                 continue;
             }
-            ReadOnlySpan<byte> quoted = line[(colon + 1)..].Trim((byte)' ');
-            _texts[address] = quoted.Trim((byte)'"').ToArray();
+            ReadOnlySpan<byte> quoted = line[(colon + 1)..].TrimStart((byte)' ');
+            quoted = quoted is [(byte)'"', ..] ? quoted[1..] : quoted;
+            quoted = quoted is [.., (byte)'"'] ? quoted[..^1] : quoted;
+            _texts[address] = (quoted.EndsWith("\\n"u8) ? quoted[..^2] : quoted).ToArray();
         }
     }
 
-    /// <summary>As the file shows them: with <c>\n</c> as two characters.</summary>
+    /// <summary>As the file shows them, with backslashes, and without the <c>\n</c> at the end.</summary>
     public bool TryFind(ulong address, [NotNullWhen(true)] out byte[]? text) => _texts.TryGetValue(address, out text);
 }

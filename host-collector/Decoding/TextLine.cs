@@ -4,18 +4,18 @@ namespace VsockPair.Decoding;
 
 /// <summary>
 /// Bytes of text under construction, reused from event to event. What guests chose is in it as it came: whoever writes it to a terminal escapes it.
-/// Holds at most <see cref="MaxBytes"/>; the rest is cut off, and <see cref="IsCut"/> says so.
+/// Holds at most <see cref="Limit"/> bytes; the rest is cut off, and <see cref="IsCut"/> says so.
 /// </summary>
 public sealed class TextLine
 {
-    /// <summary>Four times what the longest event of the largest sub-buffer takes in hexadecimal digits and spaces.</summary>
-    public const int MaxBytes = 4 << 20;
-
     private byte[] _bytes = new byte[512];
 
     public int Length { get; private set; }
 
     public bool IsCut { get; private set; }
+
+    /// <summary>Whoever prints what a guest chose sets one.</summary>
+    public int Limit { get; set; } = Array.MaxLength;
 
     public ReadOnlySpan<byte> Bytes => _bytes.AsSpan(0, Length);
 
@@ -85,14 +85,15 @@ public sealed class TextLine
 
     private Span<byte> Reserve(int count)
     {
-        if (count > MaxBytes - Length)
+        int room = Math.Max(0, Limit - Length);
+        if (count > room)
         {
-            count = MaxBytes - Length;
+            count = room;
             IsCut = true;
         }
         if (count > _bytes.Length - Length)
         {
-            Array.Resize(ref _bytes, Math.Clamp(Length + count, Math.Min(_bytes.Length * 2, MaxBytes), MaxBytes));
+            Array.Resize(ref _bytes, Math.Max(Length + count, (int)Math.Min(_bytes.Length * 2L, Array.MaxLength)));
         }
         Length += count;
         return _bytes.AsSpan(Length - count, count);

@@ -1,3 +1,4 @@
+using Mono.Unix.Native;
 using VsockPair.Commands;
 using VsockPair.Storage;
 using VsockPair.Text;
@@ -30,7 +31,7 @@ internal sealed class ExportFile : IDisposable
     {
         if (path == StandardOutputName)
         {
-            return Streamed(path, new BufferedStream(new StandardOutput(), BufferBytes), canBeStreamed);
+            return Streamed(path, () => new BufferedStream(new StandardOutput(), BufferBytes), canBeStreamed);
         }
         string target = Path.GetFullPath(path);
         try
@@ -42,7 +43,7 @@ internal sealed class ExportFile : IDisposable
             }
             if (File.Exists(target) && !IsRegular(target))
             {
-                return Streamed(path, new FileStream(target, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, BufferBytes), canBeStreamed);
+                return Streamed(path, () => new FileStream(target, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, BufferBytes), canBeStreamed);
             }
             string temporary = $"{target}.{Environment.ProcessId}{DurableFile.TemporarySuffix}";
             return new ExportFile(target, temporary, new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.Read, BufferBytes));
@@ -83,15 +84,16 @@ internal sealed class ExportFile : IDisposable
         }
     }
 
-    private static ExportFile Streamed(string path, Stream stream, bool canBeStreamed)
+    /// <param name="open">Waits, for a pipe, until somebody reads.</param>
+    private static ExportFile Streamed(string path, Func<Stream> open, bool canBeStreamed)
     {
         if (!canBeStreamed)
         {
-            stream.Dispose();
-            throw new CommandFailure(ExitCode.Usage, $"this format cannot be written to {TerminalText.Escape(path)}, it needs a file; txt and ndjson can");
+            throw new CommandFailure(ExitCode.Usage, $"this format cannot be written to {TerminalText.Escape(path)}, it needs a file; the others can");
         }
-        return new ExportFile(path, null, stream);
+        return new ExportFile(path, null, open());
     }
 
-    private static bool IsRegular(string path) => (File.GetAttributes(path) & (FileAttributes.Device | FileAttributes.Directory)) == 0;
+    /// <summary>.NET does not tell a device or a pipe from a file.</summary>
+    private static bool IsRegular(string path) => Syscall.stat(path, out Stat found) != 0 || (found.st_mode & FilePermissions.S_IFMT) == FilePermissions.S_IFREG;
 }

@@ -1,3 +1,5 @@
+using VsockPair.Export.Perfetto;
+
 namespace VsockPair.Export;
 
 /// <summary>A format that <c>vsockpair export</c> writes.</summary>
@@ -8,6 +10,9 @@ internal sealed record ExportFormat(string Name, bool CanBeStreamed, Func<IExpor
     public static IReadOnlyList<ExportFormat> All { get; } =
     [
         new("dat", CanBeStreamed: false, () => new TraceDatExporter()),
+        new("pftrace", CanBeStreamed: true, () => new PerfettoExporter()),
+        new("txt", CanBeStreamed: true, () => new TextExporter()),
+        new("ndjson", CanBeStreamed: true, () => new NdjsonExporter()),
     ];
 
     public static string Names { get; } = string.Join(", ", All.Select(f => f.Name));

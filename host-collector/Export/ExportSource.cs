@@ -1,5 +1,6 @@
 using VsockPair.Commands;
 using VsockPair.History;
+using VsockPair.Storage;
 
 namespace VsockPair.Export;
 
@@ -29,6 +30,8 @@ internal sealed record ExportSource
         return to <= from || time <= from ? 0 : (double)(time - from) / (to - from);
     }
 
+    public EventWalk Walk() => new(Recording.Vcpus.Select(Read));
+
     public SubBufferReader Read(VcpuRecording vcpu) => vcpu.Read(Range, Losses.Of(vcpu).Placed);
 }
 
@@ -38,13 +41,22 @@ internal sealed class ExportCounts
     public long Events { get; set; }
 
     /// <summary>Events that were in range and are not stored, as far as their number is known.</summary>
-    public long LostEvents { get; set; }
+    public long LostEvents { get; private set; }
 
     /// <summary>Places where events are missing whose number is unknown.</summary>
-    public long LossesUnknown { get; set; }
+    public long LossesUnknown { get; private set; }
 
     /// <summary>Slots that held no sub-buffer.</summary>
     public long Damaged { get; set; }
+
+    /// <summary>Names of metadata that is there and could not be used.</summary>
+    public List<string> Faults { get; } = [];
+
+    public void Add(EventLoss loss)
+    {
+        LostEvents = Saturating.Add(LostEvents, (long)Math.Min(loss.Events ?? 0, long.MaxValue));
+        LossesUnknown += loss is { Any: true, Events: null } ? 1 : 0;
+    }
 }
 
 /// <summary>One format.</summary>

@@ -56,7 +56,7 @@ internal sealed class TraceDatExporter : IExporter
                 WritePage(reader, target, slotBytes);
                 progress.Show((i + source.FractionAt(reader.TimeStamp)) / source.Recording.Vcpus.Count, target.Position);
             }
-            CountLoss(reader);
+            _counts.Add(reader.Loss);
             _counts.Damaged += reader.Damaged;
             file.Write(option, (uint)vcpu.Number);
             file.Write(option, (ulong)first);
@@ -148,36 +148,24 @@ internal sealed class TraceDatExporter : IExporter
     {
         Span<byte> page = reader.SubBuffer;
         EventCursor events = new(page);
-        ulong? kernelLost = events.LostEvents;
-        bool missed = events.Header.Missed;
+        EventLoss loss = EventLoss.Of(events).And(reader.Loss);
         while (events.TryRead(out _))
         {
             _counts.Events++;
         }
-        CountLoss(reader);
-        if (missed && kernelLost is null)
+        _counts.Add(loss);
+        if (reader.Loss.Any && !SubBufferCut.TryMarkLoss(page, loss.Events))
         {
-            _counts.LossesUnknown++;
-        }
-        _counts.LostEvents = Storage.Saturating.Add(_counts.LostEvents, (long)Math.Min(kernelLost ?? 0, long.MaxValue));
-
-        if (reader.HasLoss)
-        {
-            bool known = reader.LostEvents is not null && (!missed || kernelLost is not null);
-            ulong? lost = known ? Storage.Saturating.Add((ulong)reader.LostEvents!.Value, kernelLost ?? 0) : null;
-            if (!SubBufferCut.TryMarkLoss(page, lost))
+            // A full sub-buffer has no room for the number: its first event goes into one of its own, which has.
+            Span<byte> rest = _rest.AsSpan(0, page.Length);
+            bool split = SubBufferCut.TrySplitFirst(page, rest);
+            SubBufferCut.TryMarkLoss(page, split ? loss.Events : null);
+            WriteSlot(page, target, slotBytes);
+            if (split)
             {
-                // A full sub-buffer has no room for the number: its first event goes into one of its own, which has.
-                Span<byte> rest = _rest.AsSpan(0, page.Length);
-                bool split = SubBufferCut.TrySplitFirst(page, rest);
-                SubBufferCut.TryMarkLoss(page, split ? lost : null);
-                WriteSlot(page, target, slotBytes);
-                if (split)
-                {
-                    WriteSlot(rest, target, slotBytes);
-                }
-                return;
+                WriteSlot(rest, target, slotBytes);
             }
+            return;
         }
         WriteSlot(page, target, slotBytes);
     }
@@ -188,15 +176,6 @@ internal sealed class TraceDatExporter : IExporter
         long end = target.Position + slotBytes;
         target.Write(page[..new SubBuffer(page).UsedBytes]);
         target.Position = end;
-    }
-
-    private void CountLoss(SubBufferReader reader)
-    {
-        if (reader.HasLoss)
-        {
-            _counts.LostEvents = Storage.Saturating.Add(_counts.LostEvents, reader.LostEvents ?? 0);
-            _counts.LossesUnknown += reader.LostEvents is null ? 1 : 0;
-        }
     }
 
     /// <summary>The kernel's own names for what it counts, then the host's. The ledgers are of the whole boot, the stored events of what was exported.</summary>

@@ -40,7 +40,7 @@ internal sealed class LossMap
 internal sealed class VcpuLosses(VcpuRecording vcpu)
 {
     private readonly HashSet<string> _files = [.. vcpu.Segments.Select(s => Path.GetFileName(s.FilePath))];
-    private readonly SortedDictionary<ulong, long?> _placed = [];
+    private readonly SortedDictionary<ulong, EventLoss> _placed = [];
 
     public IEnumerable<PlacedLoss> Placed => _placed.Select(p => new PlacedLoss(p.Key, p.Value));
 
@@ -84,5 +84,5 @@ internal sealed class VcpuLosses(VcpuRecording vcpu)
     }
 
     private void Place(ulong after, long? events) =>
-        _placed[after] = _placed.TryGetValue(after, out long? before) ? before is long a && events is long b ? Saturating.Add(a, b) : null : events;
+        _placed[after] = _placed.GetValueOrDefault(after).And(new EventLoss(true, events is long known ? (ulong)Math.Max(0, known) : null));
 }

@@ -31,6 +31,20 @@ internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBy
     public ISegmentReader? TryOpen() =>
         PagesReader.TryOpen(FilePath, SubBufferBytes) ?? (ISegmentReader?)CompressedReader.TryOpen(SegmentForms.CompressedPath(FilePath), SubBufferBytes);
 
+    /// <summary>Trace clock of the newest sub-buffer in a stream's folder; null when there is none.</summary>
+    public static ulong? NewestIn(string folder)
+    {
+        foreach (SegmentFile file in FindAll(folder).Reverse())
+        {
+            using ISegmentReader? segment = file.TryOpen();
+            if (segment is { Slots: > 0 })
+            {
+                return segment.HeaderOf(segment.Slots - 1)?.TimeStamp;
+            }
+        }
+        return null;
+    }
+
     /// <summary>The last one that may hold what was recorded at <paramref name="time"/>; the first one where all are later.</summary>
     public static int IndexAt(IReadOnlyList<SegmentFile> segments, ulong time)
     {

@@ -37,11 +37,8 @@ internal sealed class SubBufferReader : IDisposable
 
     public ulong TimeStamp { get; private set; }
 
-    /// <summary>Whether events were lost before this sub-buffer by others than the kernel, or after the last one when there are no more.</summary>
-    public bool HasLoss { get; private set; }
-
-    /// <summary>How many; null when that is unknown.</summary>
-    public long? LostEvents { get; private set; }
+    /// <summary>What others than the kernel lost before this sub-buffer, or after the last one when there are no more.</summary>
+    public EventLoss Loss { get; private set; }
 
     /// <summary>Slots that held no sub-buffer, which only a damaged disk or file makes.</summary>
     public long Damaged { get; private set; }
@@ -152,14 +149,12 @@ internal sealed class SubBufferReader : IDisposable
 
     private void TakeLosses(ulong before)
     {
-        HasLoss = _removedMeanwhile;
-        LostEvents = _removedMeanwhile ? null : 0;
+        Loss = _removedMeanwhile ? new EventLoss(true, null) : default;
         _removedMeanwhile = false;
         while (_losses.TryPeek(out PlacedLoss loss) && loss.After < before)
         {
             _losses.Dequeue();
-            HasLoss = true;
-            LostEvents = LostEvents is long sum && loss.Events is long events ? Storage.Saturating.Add(sum, Math.Max(0, events)) : null;
+            Loss = Loss.And(loss.Loss);
         }
     }
 }

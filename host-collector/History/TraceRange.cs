@@ -8,5 +8,4 @@ internal readonly record struct TraceRange(ulong From, ulong To)
 
 /// <summary>Events that are not stored and that no sub-buffer tells of: the transport, the disk or retention lost them.</summary>
 /// <param name="After">Trace clock; they lie before the first sub-buffer that begins later.</param>
-/// <param name="Events">Null when the ledger does not know.</param>
-internal readonly record struct PlacedLoss(ulong After, long? Events);
+internal readonly record struct PlacedLoss(ulong After, EventLoss Loss);

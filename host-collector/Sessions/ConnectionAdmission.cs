@@ -10,7 +10,7 @@ namespace VsockPair.Sessions;
 
 /// <summary>What happens to a connection once its Hello is there: refused, or taken into a session and served to its end. One task per connection.</summary>
 internal sealed class ConnectionAdmission(
-    CollectorStore store, SessionRegistry registry, BulkLoops loops, SessionTimes times, ILogger<ConnectionAdmission> log)
+    CollectorStore store, DiskState disk, SessionRegistry registry, BulkLoops loops, SessionTimes times, ILogger<ConnectionAdmission> log)
 {
     /// <summary>The peer waits no longer than this either.</summary>
     private static readonly TimeSpan AdmissionPatience = Wire.HandshakeTimeout;
@@ -116,7 +116,7 @@ internal sealed class ConnectionAdmission(
             old.Change(r => r with { Ended = store.Now, EndReason = EndReasons.Superseded });
         }
         FrameConnection control = new(connection);
-        GuestSession session = new(guest, boot, id, Math.Clamp(hello.Control.PossibleCpus, 1, registry.MaxCpus), control, store, registry, times, log);
+        GuestSession session = new(guest, boot, id, Math.Clamp(hello.Control.PossibleCpus, 1, registry.MaxCpus), control, store, disk, registry, times, log);
         guest.Add(session);
         registry.Add(session);
         string reason = EndReasons.Closed;

@@ -7,22 +7,25 @@ namespace VsockPair.Sessions;
 
 /// <summary>
 /// The offers of one session: what the store lacks is asked for and taken in, one file after the other (PROTOCOL.md §8). Called by the control loop alone;
-/// only <see cref="Stored"/> runs on the storage thread.
+/// only what ends a file runs on the storage thread.
 /// </summary>
-internal sealed class FileReceiver(GuestSession session, CollectorStore store, ILogger log)
+internal sealed class FileReceiver(GuestSession session, CollectorStore store, DiskState disk, ILogger log)
 {
     private const long MaxFileBytes = 32L << 20;
     private const long MaxFormatBytes = 64L << 10;
     private const int MaxOffers = 4096;
     private const long MaxMetadataBytesPerSession = 128L << 20;
+    private const int MaxMetadataNameChars = 256;
     private const int MaxPstoreNameChars = 128;
 
     private readonly HashSet<uint> _ids = [];
     private readonly Queue<FileOffer> _wanted = new();
-    private IncomingFile? _file;
 
-    /// <summary>Bytes passed over of the file at the head of the queue, which the disk did not take.</summary>
-    private long? _dropped;
+    /// <summary>Metadata offered while the disk was full.</summary>
+    private readonly Queue<FileOffer> _unanswered = new();
+
+    /// <summary>What comes of the first one wanted.</summary>
+    private IncomingFile? _file;
     private readonly Dictionary<string, List<FileOffer>> _pstoreOnTheWay = new(StringComparer.Ordinal);
     private long _metadataBytes;
     private long _pstoreBytes;
@@ -33,44 +36,42 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
         {
             return Violation.BadFileOffer;
         }
-        OfferAnswer? answer = offer.Kind == OfferedKind.Pstore ? AnswerPstore(offer) : AnswerMetadata(offer);
-        if (answer == OfferAnswer.Want)
-        {
-            _wanted.Enqueue(offer);
-        }
-        if (answer is OfferAnswer known)
-        {
-            session.Send(new FileAnswer(offer.Id, known));
-        }
+        Answer(offer);
         return null;
+    }
+
+    /// <summary>Answers what had to wait for room on the disk. With every frame that comes, so with every heartbeat.</summary>
+    public void AnswerWaiting()
+    {
+        while (!disk.IsFull && _unanswered.TryDequeue(out FileOffer offer))
+        {
+            Answer(offer);
+        }
     }
 
     public Violation? Take(in FileChunk chunk)
     {
-        if (!_wanted.TryPeek(out FileOffer offer) || offer.Id != chunk.Id || chunk.Offset != (_dropped ?? _file?.Received ?? 0) || chunk.Bytes.Length > offer.Size - chunk.Offset)
+        if (!_wanted.TryPeek(out FileOffer offer) || offer.Id != chunk.Id || chunk.Offset != (_file?.Received ?? 0) || chunk.Bytes.Length > offer.Size - chunk.Offset)
         {
             return Violation.BadFileChunk;
         }
-        if (_dropped is not null)
-        {
-            Drop(offer, chunk);
-            return null;
-        }
+        // The reserve is for what comes once: metadata is offered again.
+        _file ??= new IncomingFile(PathOf(offer), offer.Size, offer.Sha256, offer.Kind == OfferedKind.Pstore ? store.Reserve : null);
         try
         {
-            // The reserve is for what comes once: metadata is offered again.
-            _file ??= new IncomingFile(PathOf(offer), offer.Size, offer.Sha256, offer.Kind == OfferedKind.Pstore ? store.Reserve : null);
             _file.Add(chunk.Bytes);
         }
         catch (IOException e)
         {
             // No answer: the agent offers it again in its next session. The disk's fault is not the guest's, whose session goes on.
             log.FileNotStored(session.Guest.Name, TerminalText.EscapeShort(offer.Name), e.Message);
-            GiveUp(offer);
-            Drop(offer, chunk);
-            return null;
+            if (DiskReserve.IsFull(e))
+            {
+                disk.ReportFull();
+            }
+            IsNotComing(offer);
         }
-        return _file.Received == offer.Size ? Complete() : null;
+        return _file.IsWhole ? Complete() : null;
     }
 
     public Violation? Take(in FileGone gone)
@@ -80,29 +81,36 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
             return Violation.BadFileChunk;
         }
         _wanted.Dequeue();
-        if (_dropped is null)
+        if (_file is not { IsPassedOver: true })
         {
-            GiveUp(offer);
+            IsNotComing(offer);
         }
-        _dropped = null;
+        Abandon();
         return null;
     }
 
-    /// <summary>Passes over what still comes of a file that the disk did not take.</summary>
-    private void Drop(in FileOffer offer, in FileChunk chunk)
-    {
-        _dropped = chunk.Offset + chunk.Bytes.Length;
-        if (_dropped == offer.Size)
-        {
-            _wanted.Dequeue();
-            _dropped = null;
-        }
-    }
-
-    private void GiveUp(in FileOffer offer)
+    /// <summary>The session is over: what came of an unfinished file is void.</summary>
+    public void Abandon()
     {
         _file?.Dispose();
         _file = null;
+    }
+
+    private void Answer(in FileOffer offer)
+    {
+        OfferAnswer? answer = offer.Kind == OfferedKind.Pstore ? AnswerPstore(offer) : AnswerMetadata(offer);
+        if (answer == OfferAnswer.Want)
+        {
+            _wanted.Enqueue(offer);
+        }
+        if (answer is OfferAnswer known)
+        {
+            session.Send(new FileAnswer(offer.Id, known));
+        }
+    }
+
+    private void IsNotComing(in FileOffer offer)
+    {
         if (offer.Kind == OfferedKind.Pstore)
         {
             AskForSame(IncomingFile.ShortHash(offer.Sha256.Span));
@@ -128,37 +136,43 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
         session.Send(new FileAnswer(next.Id, OfferAnswer.Want));
     }
 
-    /// <summary>The session is over: what came of an unfinished file is void.</summary>
-    public void Abandon() => _file?.Dispose();
-
     private Violation? Complete()
     {
         IncomingFile file = _file!;
         FileOffer offer = _wanted.Dequeue();
         _file = null;
-        if (!file.HashMatches())
+        if (file.IsPassedOver || !file.HashMatches())
         {
             file.Dispose();
-            return Violation.FileHashMismatch;
+            return file.IsPassedOver ? null : Violation.FileHashMismatch;
+        }
+        bool isMetadata = offer.Kind == OfferedKind.Metadata;
+        string sha256 = Convert.ToHexStringLower(offer.Sha256.Span);
+        if (isMetadata)
+        {
+            // Another guest may have it as well and let go of it in this moment.
+            store.Metadata.Hold(sha256);
         }
         store.Worker.Post(TerminalText.EscapeShort(offer.Name), () =>
         {
             file.Finish();
             file.Dispose();
-            Stored(offer);
+            if (isMetadata)
+            {
+                Name(offer.Name, sha256);
+            }
+            else
+            {
+                StoredPstore(offer);
+            }
             session.Send(new FileStored(offer.Id));
         });
         return null;
     }
 
     /// <summary>On the storage thread.</summary>
-    private void Stored(in FileOffer offer)
+    private void StoredPstore(in FileOffer offer)
     {
-        if (offer.Kind == OfferedKind.Metadata)
-        {
-            session.NameMetadata(offer.Name, Convert.ToHexStringLower(offer.Sha256.Span));
-            return;
-        }
         string hash = IncomingFile.ShortHash(offer.Sha256.Span);
         List<FileOffer> same;
         lock (_pstoreOnTheWay)
@@ -173,16 +187,41 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, I
         }
     }
 
+    /// <summary>Names a metadata file that this receiver holds, and lets go of it: what has no name then is removed. Any thread.</summary>
+    private bool Name(string name, string sha256)
+    {
+        bool named = session.Boot.TryNameMetadata(name, sha256);
+        store.Metadata.Release(sha256);
+        if (!named && session.Guest.MayLog())
+        {
+            log.MetadataRefused(session.Guest.Name, TerminalText.EscapeShort(name));
+        }
+        return named;
+    }
+
+    /// <returns>Null when the answer has to wait for room on the disk.</returns>
     private OfferAnswer? AnswerMetadata(in FileOffer offer)
     {
-        string sha256 = Convert.ToHexStringLower(offer.Sha256.Span);
-        if (store.Metadata.Keep(sha256) || (offer.Size == 0 && store.Metadata.TryKeepEmpty(sha256)))
-        {
-            session.NameMetadata(offer.Name, sha256);
-            return OfferAnswer.Have;
-        }
         bool isFormat = offer.Name.StartsWith("events/", StringComparison.Ordinal);
-        if (offer.Size is 0 or > MaxFileBytes || (isFormat && offer.Size > MaxFormatBytes) || _metadataBytes + offer.Size > MaxMetadataBytesPerSession)
+        if (offer.Name.Length > MaxMetadataNameChars || offer.Size > (isFormat ? MaxFormatBytes : MaxFileBytes))
+        {
+            return OfferAnswer.Refused;
+        }
+        string sha256 = Convert.ToHexStringLower(offer.Sha256.Span);
+        if (store.Metadata.TryHold(sha256))
+        {
+            return Name(offer.Name, sha256) ? OfferAnswer.Have : OfferAnswer.Refused;
+        }
+        if (disk.IsFull)
+        {
+            _unanswered.Enqueue(offer);
+            return null;
+        }
+        if (offer.Size == 0)
+        {
+            return store.Metadata.TryHoldEmpty(sha256) && Name(offer.Name, sha256) ? OfferAnswer.Have : OfferAnswer.Refused;
+        }
+        if (_metadataBytes + offer.Size > MaxMetadataBytesPerSession || !session.Guest.Store.Metadata.HasRoom(offer.Size))
         {
             return OfferAnswer.Refused;
         }

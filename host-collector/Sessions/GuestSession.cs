@@ -28,7 +28,7 @@ internal sealed class GuestSession
     private ulong _heartbeats;
     private bool _ending;
 
-    public GuestSession(Guest guest, BootStore boot, Guid id, int vcpus, FrameConnection control, CollectorStore store, SessionRegistry registry, SessionTimes times, ILogger log)
+    public GuestSession(Guest guest, BootStore boot, Guid id, int vcpus, FrameConnection control, CollectorStore store, DiskState disk, SessionRegistry registry, SessionTimes times, ILogger log)
     {
         Guest = guest;
         Boot = boot;
@@ -39,7 +39,7 @@ internal sealed class GuestSession
         _times = times;
         _time = store.Time;
         _log = log;
-        _files = new FileReceiver(this, store, log);
+        _files = new FileReceiver(this, store, disk, log);
         ConnectedSince = store.Now;
         _heard = Environment.TickCount64;
         _nextHeartbeat = _heard + (long)times.Heartbeat.TotalMilliseconds;
@@ -115,13 +115,13 @@ internal sealed class GuestSession
             _ = EndAsync(EndReasons.Lost);
             return;
         }
-        if (_control.IsStalled(Wire.HandshakeTimeout))
+        if (_control.IsStalled(_times.Handshake))
         {
             Guest.Report(Violation.StalledFrame, "control");
             _ = EndAsync(EndReasons.Closed);
             return;
         }
-        if (Volatile.Read(ref _kmsg) is KmsgConnection { IsStalled: true } kmsg)
+        if (Volatile.Read(ref _kmsg) is KmsgConnection kmsg && kmsg.IsStalled(_times.Handshake))
         {
             Guest.Report(Violation.StalledFrame, "kmsg");
             kmsg.Dispose();
@@ -157,14 +157,6 @@ internal sealed class GuestSession
         if (Boot.Record.PreviousSession is not null && Boot.Record.Session == Id)
         {
             Boot.Change(r => r with { PreviousSession = null });
-        }
-    }
-
-    public void NameMetadata(string name, string sha256)
-    {
-        if (Boot.Record.Metadata.GetValueOrDefault(name) != sha256)
-        {
-            Boot.Change(r => r with { Metadata = new Dictionary<string, string>(r.Metadata) { [name] = sha256 } });
         }
     }
 
@@ -301,6 +293,7 @@ internal sealed class GuestSession
             return Violation.BadFrame;
         }
         Confirm();
+        _files.AnswerWaiting();
         switch (type)
         {
             case MessageType.Heartbeat:
@@ -309,6 +302,8 @@ internal sealed class GuestSession
                 return Frame.TryDecode(body, out Pong pong) ? Take(pong) : Violation.BadFrame;
             case MessageType.StreamCounters:
                 return Frame.TryDecode(body, out StreamCounters counters) ? Take(counters) : Violation.BadFrame;
+            case MessageType.EventsLeft:
+                return Frame.TryDecode(body, out EventsLeft left) ? Take(left) : Violation.BadFrame;
             case MessageType.FileOffer:
                 return Frame.TryDecode(body, out FileOffer offer) ? _files.Take(offer) : Violation.BadFileOffer;
             case MessageType.FileChunk:
@@ -344,14 +339,27 @@ internal sealed class GuestSession
         }
     }
 
+    // A stream that is not open has no ring that we know of, unless a dead collector did.
+    private VcpuStream? KnownStream(int vcpu) =>
+        Boot.StreamIfOpen(vcpu) ?? (Boot.Record.Rings.ContainsKey(StorePaths.StreamName(vcpu)) ? Boot.Stream(vcpu) : null);
+
+    private Violation? Take(in EventsLeft left)
+    {
+        if (left.Cpu >= _registry.MaxCpus)
+        {
+            return Violation.CpuOutOfRange;
+        }
+        KnownStream(left.Cpu)?.Hear(left);
+        return null;
+    }
+
     private Violation? Take(in StreamCounters counters)
     {
         if (counters.Cpu >= _registry.MaxCpus)
         {
             return Violation.CpuOutOfRange;
         }
-        // A stream that is not open has no ring that we know of, unless a dead collector did.
-        VcpuStream? stream = Boot.StreamIfOpen(counters.Cpu) ?? (Boot.Record.Rings.ContainsKey(StorePaths.StreamName(counters.Cpu)) ? Boot.Stream(counters.Cpu) : null);
+        VcpuStream? stream = KnownStream(counters.Cpu);
         if (stream is null)
         {
             return null;

@@ -54,7 +54,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
         session.KmsgEnded(this);
     }
 
-    public bool IsStalled => connection.IsStalled(Wire.HandshakeTimeout);
+    public bool IsStalled(TimeSpan limit) => connection.IsStalled(limit);
 
     /// <summary>Closes at once. The drain's token is left alone: whoever drains may come later.</summary>
     public void Dispose() => connection.Dispose();

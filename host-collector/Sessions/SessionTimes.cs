@@ -5,6 +5,7 @@ namespace VsockPair.Sessions;
 /// <summary>Limits of a session in time; tests choose their own.</summary>
 internal sealed record SessionTimes
 {
+    /// <summary>For a Hello, and for the rest of any frame that has begun.</summary>
     public TimeSpan Handshake { get; init; } = Wire.HandshakeTimeout;
 
     public TimeSpan Heartbeat { get; init; } = Wire.HeartbeatInterval;
@@ -18,6 +19,9 @@ internal sealed record SessionTimes
 
     /// <summary>How long a collector that stops waits for its agents to end their streams.</summary>
     public TimeSpan StopWait { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>How long a collector of which a part has failed may take to stop. No part can be trusted to; whoever started the collector starts it again.</summary>
+    public TimeSpan FaultPatience { get; init; } = TimeSpan.FromSeconds(10);
 }
 
 /// <summary>Values of <c>end_reason</c>.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Text.Json;
 
 namespace VsockPair.Storage;
@@ -13,6 +14,9 @@ internal sealed class BootStore : IDisposable
     private readonly TimeProvider _time;
     private readonly LossLedger _ledger;
     private readonly ConcurrentDictionary<int, VcpuStream> _streams = new();
+    /// <summary>Hashes that the record has no more, and boot.json still has: their files stay until it is written.</summary>
+    private readonly List<string> _unnamed = [];
+
     private KmsgStream? _kmsg;
     private BootRecord _record;
     private bool _dirty;
@@ -108,16 +112,67 @@ internal sealed class BootStore : IDisposable
     public void SetRing(string stream, RingRecord ring) =>
         Change(r => r with { Rings = new Dictionary<string, RingRecord>(r.Rings) { [stream] = ring } });
 
+    /// <summary>Names a metadata file, which the caller holds.</summary>
+    /// <returns>False when this boot, or its guest, has enough of them.</returns>
+    public bool TryNameMetadata(string name, string sha256)
+    {
+        GuestMetadata all = _guest.Metadata;
+        lock (_gate)
+        {
+            string? older = _record.Metadata.GetValueOrDefault(name);
+            if (older == sha256)
+            {
+                return true;
+            }
+            if ((older is null && _record.Metadata.Count >= GuestMetadata.MaxNamesOfBoot) || !all.TryAdd(sha256))
+            {
+                return false;
+            }
+            if (older is not null)
+            {
+                _unnamed.Add(older);
+            }
+            // A tree that shares all but a few nodes with the one before: naming thousands of files must not copy thousands of names each time.
+            Change(r => r with { Metadata = r.Metadata.ToImmutableSortedDictionary(StringComparer.Ordinal).SetItem(name, sha256) });
+            return true;
+        }
+    }
+
+    /// <summary>Its trace is gone, and with it what metadata is for.</summary>
+    public void ForgetMetadata()
+    {
+        lock (_gate)
+        {
+            _unnamed.AddRange(_record.Metadata.Values);
+            Change(r => r with { Metadata = ImmutableSortedDictionary<string, string>.Empty });
+        }
+    }
+
     /// <exception cref="IOException">The disk does not take it; the change stays for the next time.</exception>
     public void Save()
     {
+        GuestMetadata all = _guest.Metadata;
         lock (_gate)
         {
             if (_dirty)
             {
                 DurableFile.Replace(StorePaths.BootRecord(Folder), _record, StoreJson.Default.BootRecord);
                 _dirty = false;
+                _unnamed.ForEach(all.Remove);
+                _unnamed.Clear();
             }
+        }
+    }
+
+    /// <summary>Its folder goes: what it has named is its guest's again.</summary>
+    public IReadOnlyList<string> TakeMetadata()
+    {
+        lock (_gate)
+        {
+            ForgetMetadata();
+            string[] named = [.. _unnamed];
+            _unnamed.Clear();
+            return named;
         }
     }
 
@@ -192,7 +247,7 @@ internal sealed class BootStore : IDisposable
         {
             foreach (string folder in Directory.GetDirectories(StorePaths.Trace(Folder), "cpu*"))
             {
-                if (int.TryParse(Path.GetFileName(folder)[3..], out int vcpu) && vcpu >= 0 && SegmentRecovery.HasOpen(folder))
+                if (StorePaths.TryParseStream(Path.GetFileName(folder), out int vcpu) && SegmentRecovery.HasOpen(folder))
                 {
                     Stream(vcpu);
                 }
@@ -201,6 +256,18 @@ internal sealed class BootStore : IDisposable
         if (Directory.Exists(StorePaths.Kmsg(Folder)) && KmsgRecovery.HasOpen(StorePaths.Kmsg(Folder)))
         {
             Kmsg();
+        }
+    }
+
+    /// <summary>Another boot of the guest has begun: what agents left in this one's rings is lost.</summary>
+    public void DeclareLeft()
+    {
+        foreach ((string stream, RingRecord ring) in Record.Rings)
+        {
+            if (ring.LostEventsIfOver is not null && StorePaths.TryParseStream(stream, out int vcpu))
+            {
+                Stream(vcpu).DeclareLeft();
+            }
         }
     }
 

@@ -34,7 +34,7 @@ internal sealed class CollectorStore : IDisposable
         Reserve.TryFill();
         Log = log;
         Worker = new StorageWorker(log);
-        Metadata = new MetadataStore(StorePaths.Metadata(Folder), time);
+        Metadata = new MetadataStore(StorePaths.Metadata(Folder));
     }
 
     public string Folder { get; }

@@ -30,6 +30,7 @@ internal sealed class GuestStore : IDisposable
     private readonly LossLedger _ledger;
     private readonly Dictionary<string, BootStore> _boots = new(StringComparer.Ordinal);
     private readonly HashSet<string> _pstore = new(StringComparer.Ordinal);
+    private GuestMetadata? _metadata;
     private long _pstoreBytes;
     private double _newBoots = NewBootBurst;
     private long _newBootsAsOf;
@@ -78,6 +79,18 @@ internal sealed class GuestStore : IDisposable
 
     public TokenBucket LedgerLines { get; }
 
+    /// <summary>Reads every boot.json the first time: not for a loop thread.</summary>
+    public GuestMetadata Metadata
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _metadata ??= ReadMetadata();
+            }
+        }
+    }
+
     /// <summary>Held while files are removed, and while a stream counts its files and the ledger's lines: each file is in exactly one of the two.</summary>
     public Lock FilesGate { get; } = new();
 
@@ -104,7 +117,7 @@ internal sealed class GuestStore : IDisposable
             List<(int Life, BootStore Boot)> lives = [];
             foreach (string folder in BootFolders)
             {
-                if (TryParseBoot(Path.GetFileName(folder), out Guid id, out int life) && id == bootId && TryOpen(folder) is BootStore known)
+                if (StorePaths.TryParseBootName(Path.GetFileName(folder), out Guid id, out int life) && id == bootId && TryOpen(folder) is BootStore known)
                 {
                     lives.Add((life, known));
                 }
@@ -119,6 +132,7 @@ internal sealed class GuestStore : IDisposable
             {
                 MakeRoomForBoot();
                 int life = lives.Count == 0 ? 0 : lives[^1].Life + 1;
+                DeclareLeftBefore(bootId);
                 boot = Open(StorePaths.Boot(Folder, bootId, life), Describe(bootId, claims, session, _store.Now), isNew: true);
             }
             else
@@ -145,13 +159,6 @@ internal sealed class GuestStore : IDisposable
         DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord) is BootRecord record && (record.Ended is null || BootStore.HasOpenFiles(folder))
             ? TryOpen(folder)
             : null;
-
-    public static bool TryParseBoot(string name, out Guid bootId, out int life)
-    {
-        life = 0;
-        int dot = name.IndexOf('.', StringComparison.Ordinal);
-        return Guid.TryParseExact(dot < 0 ? name : name[..dot], "D", out bootId) && (dot < 0 || int.TryParse(name[(dot + 1)..], out life));
-    }
 
     public void SaveRecord(Func<GuestRecord?, GuestRecord> change)
     {
@@ -268,6 +275,28 @@ internal sealed class GuestStore : IDisposable
         }
     }
 
+    /// <summary>Boots that ended before the given time have no trace left that would need metadata.</summary>
+    public void ForgetMetadata(DateTimeOffset endedBefore)
+    {
+        foreach (string folder in BootFolders)
+        {
+            if (RecordOf(folder) is { Ended: DateTimeOffset ended, Metadata.Count: > 0 } && ended < endedBefore)
+            {
+                TryOpen(folder)?.ForgetMetadata();
+            }
+        }
+    }
+
+    private GuestMetadata ReadMetadata()
+    {
+        GuestMetadata metadata = new(_store.Metadata);
+        foreach (string sha256 in BootFolders.SelectMany(f => RecordOf(f)?.Metadata.Values ?? []))
+        {
+            metadata.Add(sha256);
+        }
+        return metadata;
+    }
+
     /// <exception cref="IOException">No boot can be begun now: too many came in a short time, or none can go.</exception>
     private void MakeRoomForBoot()
     {
@@ -294,11 +323,28 @@ internal sealed class GuestStore : IDisposable
         _newBoots--;
     }
 
-    private BootRecord? RecordOf(string folder) => _boots.GetValueOrDefault(Path.GetFileName(folder))?.Record
-        ?? DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
+    private void DeclareLeftBefore(Guid bootId)
+    {
+        foreach (string folder in BootFolders)
+        {
+            if (RecordOf(folder) is BootRecord record && record.BootId != bootId && record.Rings.Values.Any(r => r.LostEventsIfOver is not null))
+            {
+                TryOpen(folder)?.DeclareLeft();
+            }
+        }
+    }
+
+    private BootRecord? RecordOf(string folder)
+    {
+        lock (_gate)
+        {
+            return _boots.GetValueOrDefault(Path.GetFileName(folder))?.Record ?? DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
+        }
+    }
 
     private void RemoveBoots(IReadOnlyList<string> folders)
     {
+        GuestMetadata metadata = Metadata;
         lock (FilesGate)
         {
             _ledger.AppendSynced([.. folders.Select(f => BootRemoval.LineOf(f, _store.Now))]);
@@ -309,11 +355,14 @@ internal sealed class GuestStore : IDisposable
                     _pstoreBytes -= DiskSpace.Rounded(new FileInfo(file).Length);
                     _pstore.Remove(file[^Math.Min(file.Length, IncomingFile.ShortHashChars)..]);
                 }
-                if (_boots.Remove(Path.GetFileName(folder), out BootStore? boot))
-                {
-                    boot.Dispose();
-                }
+                // Its boot.json names them until it is gone.
+                IReadOnlyList<string> named = _boots.Remove(Path.GetFileName(folder), out BootStore? boot) ? boot.TakeMetadata() : [.. RecordOf(folder)?.Metadata.Values ?? []];
+                boot?.Dispose();
                 Directory.Delete(folder, recursive: true);
+                foreach (string sha256 in named)
+                {
+                    metadata.Remove(sha256);
+                }
             }
         }
         // Retention's list names files that are gone.

@@ -88,10 +88,12 @@ internal sealed class Housekeeping(CollectorStore store, Retention retention, St
     {
         foreach (string name in store.GuestNames)
         {
-            if (!HasCase(name) && store.Guest(name).ForgetBoots(store.Now - options.ForgetAfter) is > 0 and int boots)
+            GuestStore guest = store.Guest(name);
+            if (!HasCase(name) && guest.ForgetBoots(store.Now - options.ForgetAfter) is > 0 and int boots)
             {
                 log.GuestForgotten(name, boots);
             }
+            guest.ForgetMetadata(endedBefore: store.Now - options.MaxAge);
         }
     }
 
@@ -103,17 +105,12 @@ internal sealed class Housekeeping(CollectorStore store, Retention retention, St
 
     private void RemoveUnusedMetadata()
     {
-        HashSet<string> used = new(StringComparer.Ordinal);
         foreach (string name in store.GuestNames)
         {
-            GuestStore guest = store.Guest(name);
-            used.UnionWith(guest.Boots.SelectMany(b => b.Record.Metadata.Values));
-            foreach (string folder in guest.BootFolders)
-            {
-                used.UnionWith(DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord)?.Metadata.Values ?? []);
-            }
+            // One that cannot be read may name anything: then nothing is removed.
+            _ = store.Guest(name).Metadata;
         }
-        store.Metadata.RemoveUnused(used);
+        store.Metadata.RemoveUnused();
     }
 
     private void Guard(string where, Action work)

@@ -2,7 +2,10 @@ using System.Security.Cryptography;
 
 namespace VsockPair.Storage;
 
-/// <summary>A file on its way from a guest: under a temporary name until its last byte is there, it hashes as offered, and it is on the disk.</summary>
+/// <summary>
+/// A file on its way from a guest: under a temporary name until its last byte is there, it hashes as offered, and it is on the disk. One that the disk did not take is passed
+/// over: its bytes still come, and are counted only.
+/// </summary>
 internal sealed class IncomingFile : IDisposable
 {
     public const int ShortHashChars = 16;
@@ -15,41 +18,47 @@ internal sealed class IncomingFile : IDisposable
     private FileStream? _file;
 
     /// <param name="reserve">What it may use when the disk is full, if it may.</param>
-    /// <exception cref="IOException">It cannot be made.</exception>
     public IncomingFile(string path, long size, ReadOnlyMemory<byte> sha256, DiskReserve? reserve)
     {
         _path = path;
         _reserve = reserve;
         _sha256 = sha256.ToArray();
         Size = size;
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         // Two guests may send the same file at the same time.
         _temporary = $"{path}.{Guid.NewGuid():N}{DurableFile.TemporarySuffix}";
-        _file = new FileStream(_temporary, FileMode.CreateNew, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
     }
 
     public long Size { get; }
 
     public long Received { get; private set; }
 
+    public bool IsWhole => Received == Size;
+
+    public bool IsPassedOver { get; private set; }
+
     /// <summary>The first characters of a SHA-256 in hex, as names of pstore records end.</summary>
     public static string ShortHash(ReadOnlySpan<byte> sha256) => Convert.ToHexStringLower(sha256[..(ShortHashChars / 2)]);
 
-    /// <exception cref="IOException">The disk does not take it.</exception>
+    /// <exception cref="IOException">The disk does not take it, which is passed over from here on.</exception>
     public void Add(ReadOnlySpan<byte> bytes)
     {
-        byte[] chunk = bytes.ToArray();
-        void Write() => RandomAccess.Write(_file!.SafeFileHandle, chunk, Received);
-        if (_reserve is null)
+        long at = Received;
+        Received += bytes.Length;
+        if (IsPassedOver)
         {
-            Write();
+            return;
         }
-        else
+        try
         {
-            _reserve.WriteWithReserve(chunk.Length, Write);
+            Write(bytes.ToArray(), at);
         }
-        _hash.AppendData(chunk);
-        Received += chunk.Length;
+        catch (IOException)
+        {
+            IsPassedOver = true;
+            Remove();
+            throw;
+        }
+        _hash.AppendData(bytes);
     }
 
     public bool HashMatches() => CryptographicOperations.FixedTimeEquals(_hash.GetHashAndReset(), _sha256);
@@ -74,12 +83,35 @@ internal sealed class IncomingFile : IDisposable
 
     public void Dispose()
     {
+        Remove();
+        _hash.Dispose();
+    }
+
+    private void Write(byte[] chunk, long at)
+    {
+        if (_file is null)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(_path)!);
+            _file = new FileStream(_temporary, FileMode.CreateNew, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+        }
+        void Write() => RandomAccess.Write(_file.SafeFileHandle, chunk, at);
+        if (_reserve is null)
+        {
+            Write();
+        }
+        else
+        {
+            _reserve.WriteWithReserve(chunk.Length, Write);
+        }
+    }
+
+    private void Remove()
+    {
         if (_file is not null)
         {
             _file.Dispose();
             _file = null;
             File.Delete(_temporary);
         }
-        _hash.Dispose();
     }
 }

@@ -66,7 +66,7 @@ internal sealed class KmsgStream
             long count = 0;
             ulong first = 0;
             List<(ulong First, ulong Last)>? missing = null;
-            while (good < batch.Length && KmsgRecord.TryTake(batch[good..], out int length, out ulong sequence) && sequence >= next && sequence < ulong.MaxValue)
+            while (good < batch.Length && KmsgRecord.TryTake(batch[good..], atEnd: true, out KmsgRecord record, out int length) && record.Sequence is ulong sequence and < ulong.MaxValue && sequence >= next)
             {
                 if (sequence > next)
                 {
@@ -150,7 +150,7 @@ internal sealed class KmsgStream
         _boot.CloseLater(closing.FilePath, closing.Bytes, isKmsg: true, closing.Close);
     }
 
-    /// <summary>Gaps that have to wait for their line are added up: its first and last then also span records that are stored, and its count says how many are not.</summary>
+    /// <summary>Gaps that have to wait for their line are added up: between them are records that are stored, so that line has no first, only how many are lost up to its last.</summary>
     private void Declare(ulong first, ulong last)
     {
         ulong records = Math.Min(last - first, long.MaxValue - 1) + 1;
@@ -159,7 +159,7 @@ internal sealed class KmsgStream
             Time = _boot.Now,
             Source = LossSources.Kmsg,
             Stream = Name,
-            First = _missing?.First ?? first,
+            First = _missing is null ? first : null,
             Last = last,
             Records = (long)Math.Min((ulong)(_missing?.Records ?? 0) + records, long.MaxValue),
         };

@@ -19,7 +19,9 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
 
     public void Run()
     {
-        foreach (GuestStore guest in store.Guests)
+        // Once: a guest that connects meanwhile has its turn the next time.
+        GuestStore[] guests = [.. store.Guests];
+        foreach (GuestStore guest in guests)
         {
             if (guest.TakeSegmentsClosed() || !_closed.ContainsKey(guest.Name))
             {
@@ -29,7 +31,7 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
             Keep(guest, kmsg: false, options.TraceQuota);
             Keep(guest, kmsg: true, options.KmsgQuota);
         }
-        KeepFileSystem();
+        KeepFileSystem(guests);
     }
 
     private void RemoveOld(GuestStore guest)
@@ -60,10 +62,10 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     }
 
     /// <summary>TotalShare over all guests, and KeepFree of the file system, whoever else fills it.</summary>
-    private void KeepFileSystem()
+    private void KeepFileSystem(GuestStore[] guests)
     {
         DiskSpace.Read(store.Folder, out long total, out long free);
-        Dictionary<GuestStore, long> held = store.Guests.ToDictionary(g => g, Held);
+        Dictionary<GuestStore, long> held = guests.ToDictionary(g => g, Held);
         long keepFree = Math.Max((long)(total * options.KeepFree), LeastFree);
         long over = Math.Max(held.Values.Sum() - (long)(total * options.TotalShare), keepFree - free);
         Dictionary<GuestStore, Queue<StoredFile>> trace = held.Keys.ToDictionary(g => g, g => new Queue<StoredFile>(_closed[g.Name].Where(f => !f.IsKmsg)));

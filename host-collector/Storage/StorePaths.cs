@@ -40,6 +40,14 @@ public static class StorePaths
     public static string Boot(string guest, Guid bootId, int life) =>
         Path.Combine(Boots(guest), life == 0 ? bootId.ToString() : string.Create(CultureInfo.InvariantCulture, $"{bootId}.{life}"));
 
+    public static bool TryParseBootName(ReadOnlySpan<char> name, out Guid bootId, out int life)
+    {
+        life = 0;
+        int dot = name.IndexOf('.');
+        return Guid.TryParseExact(dot < 0 ? name : name[..dot], "D", out bootId)
+            && (dot < 0 || int.TryParse(name[(dot + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out life));
+    }
+
     public static string BootRecord(string boot) => Path.Combine(boot, "boot.json");
 
     public static string Clock(string boot) => Path.Combine(boot, "clock.jsonl");
@@ -54,6 +62,13 @@ public static class StorePaths
 
     /// <summary>A vCPU's stream as the ledger names it.</summary>
     public static string StreamName(int vcpu) => string.Create(CultureInfo.InvariantCulture, $"cpu{vcpu}");
+
+    /// <summary>The other way round.</summary>
+    public static bool TryParseStream(string name, out int vcpu)
+    {
+        vcpu = 0;
+        return name.StartsWith("cpu", StringComparison.Ordinal) && int.TryParse(name.AsSpan(3), NumberStyles.None, CultureInfo.InvariantCulture, out vcpu);
+    }
 
     public static string SegmentName(ulong firstTimeStamp, int subBufferBytes) =>
         string.Create(CultureInfo.InvariantCulture, $"{firstTimeStamp:D20}-{subBufferBytes}{SegmentSuffix}");

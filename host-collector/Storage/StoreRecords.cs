@@ -79,6 +79,10 @@ public sealed record RingRecord
     public ulong ReadEventsBefore { get; init; }
 
     public ulong LostEventsBefore { get; init; }
+
+    /// <summary>Ring loss of the boot if nobody comes for what the last agent left in the ring (PROTOCOL.md §6); null where nothing was left.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ulong? LostEventsIfOver { get; init; }
 }
 
 /// <summary>One line of a <c>losses.jsonl</c>. Unknown figures are null.</summary>
@@ -92,7 +96,10 @@ public sealed record LossRecord
     /// <summary><c>cpu3</c> or <c>kmsg</c>.</summary>
     public required string Stream { get; init; }
 
-    /// <summary>Guest trace clock (ns) or kmsg sequence of the first and last thing lost.</summary>
+    /// <summary>
+    /// Guest trace clock (ns) or kmsg sequence of the first and last thing lost. What the transport lost has no time stamps: <c>first</c> is then that of the last
+    /// sub-buffer stored before it. A line of several gaps in the kernel log has no first: not all from there to the last was lost.
+    /// </summary>
     public ulong? First { get; init; }
 
     public ulong? Last { get; init; }

@@ -76,6 +76,23 @@ public sealed class StreamAccount
     /// <summary>More is stored than the ring says was read, at a moment when both must be the same: the guest's figures or records are not true.</summary>
     public bool IsSurplus => _ring is not null && Saturating.Add(Stored, TransportLost) > Saturating.Add(_ring.ReadEventsBefore, _heardRead);
 
+    /// <summary>The agent has left with so many events in the ring, or one has come back to it (0).</summary>
+    /// <returns>What <c>boot.json</c> must hold, null when it holds that already.</returns>
+    public RingRecord? Leave(ulong events)
+    {
+        ulong? ifOver = events == 0 ? null : Saturating.Add(Saturating.Add(_ring?.LostEventsBefore ?? 0, _heardLost), events);
+        return _ring is null || _ring.LostEventsIfOver == ifOver ? null : _ring = _ring with { LostEventsIfOver = ifOver };
+    }
+
+    /// <summary>The boot is over: declares what was left in the ring.</summary>
+    /// <returns>Events for a new line of the ledger, 0 for none.</returns>
+    public ulong SettleLeft()
+    {
+        ulong missing = _ring?.LostEventsIfOver is ulong lost && lost > RingLost ? lost - RingLost : 0;
+        RingLost += missing;
+        return missing;
+    }
+
     /// <summary>Declares what the ring overwrote.</summary>
     /// <returns>Events for a new line of the ledger, 0 for none.</returns>
     public ulong SettleRing()

@@ -1,3 +1,4 @@
+using VsockPair.History;
 using VsockPair.Linux;
 using VsockPair.Protocol;
 using VsockPair.Tracing;
@@ -45,6 +46,7 @@ internal sealed unsafe class VcpuStream
     private ulong _nextName;
     private readonly PendingLoss _transport;
     private readonly PendingLoss _ring;
+    private ulong? _newest;
 
     /// <summary>Recovers what a dead collector left open, which reads those files once.</summary>
     public VcpuStream(BootStore boot, int vcpu, StoreLimits limits)
@@ -59,6 +61,7 @@ internal sealed unsafe class VcpuStream
         Directory.CreateDirectory(_folder);
         LossTotals lost = boot.ReadLosses(Name);
         ulong events = SegmentRecovery.Recover(_folder, boot.Worker);
+        _newest = SegmentFile.NewestIn(_folder);
         _account = new StreamAccount(boot.Record.Rings.GetValueOrDefault(Name), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
     }
 
@@ -202,6 +205,7 @@ internal sealed unsafe class VcpuStream
                 SettleAsHeard(atOnce: true);
                 _boot.SetRing(Name, _account.Begin(hello.Generation, hello.SubBufferBytes));
             }
+            KeepLeft(0);
             // The figures that a generation begins with include the lines before it, and must not include its own: killed between the two, the collector finds the
             // lines of the older ring and begins this one again, or finds this one without lines and declares them at the next Hello.
             _boot.Save();
@@ -223,12 +227,38 @@ internal sealed unsafe class VcpuStream
         }
     }
 
+    /// <summary>An agent that stops has left events in the ring.</summary>
+    public void Hear(in EventsLeft left)
+    {
+        lock (_gate)
+        {
+            if (_account.Ring?.Generation == left.Generation)
+            {
+                KeepLeft(left.Events);
+            }
+        }
+    }
+
     /// <summary>The stream's connection is drained and gone: declares what the last figures heard make known.</summary>
     public void SettleEnded()
     {
         lock (_gate)
         {
             SettleAsHeard(atOnce: true);
+        }
+    }
+
+    /// <summary>The boot is over: what an agent left in the ring is gone.</summary>
+    public void DeclareLeft()
+    {
+        lock (_gate)
+        {
+            ulong lost = _account.SettleLeft();
+            _ring.Add(lost);
+            if (lost == 0 || _ring.TryWrite(_boot, stopping: false))
+            {
+                KeepLeft(0);
+            }
         }
     }
 
@@ -329,6 +359,7 @@ internal sealed unsafe class VcpuStream
     private void Book(long events, ulong lastTimeStamp, int bytes)
     {
         _segment!.Account(events, lastTimeStamp);
+        _newest = lastTimeStamp;
         _account.AddStored(events);
         Rate.Add(bytes, events);
     }
@@ -342,11 +373,19 @@ internal sealed unsafe class VcpuStream
         return events;
     }
 
+    private void KeepLeft(ulong events)
+    {
+        if (_account.Leave(events) is RingRecord ring)
+        {
+            _boot.SetRing(Name, ring);
+        }
+    }
+
     private bool MayWriteRing => Environment.TickCount64 - _lastRingLine >= _boot.LossLineInterval.TotalMilliseconds;
 
     private void SettleAsHeard(bool atOnce)
     {
-        _transport.Add(_account.SettleTransport());
+        _transport.Add(_account.SettleTransport(), _newest);
         _transport.TryWrite(_boot, stopping: false);
         DeclareRing(atOnce);
     }

@@ -17,6 +17,7 @@ public static class Constants
     public const int SO_SNDBUF = 7;
     public const int SO_RCVBUF = 8;
     public const int SO_RCVLOWAT = 18;
+    public const int SO_ACCEPTCONN = 30;
     public const int SO_DOMAIN = 39;
     public const int SO_RCVTIMEO = 20;
     public const int SO_SNDTIMEO = 21;

@@ -150,20 +150,40 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
     /// <returns>The collector's answer, after a wanted file was stored.</returns>
     public OfferAnswer OfferFile(OfferedKind kind, string name, byte[] content)
     {
-        uint id = ++_files;
-        BlockingCollection<byte[]> answers = _answers.GetOrAdd(id, _ => []);
-        Control.Send(new FileOffer(id, kind, name, content.Length, 0, SHA256.HashData(content)));
-        if (!Frame.TryDecode(Await(answers), out FileAnswer answer) || answer.Answer != OfferAnswer.Want)
+        uint id = Offer(kind, name, content);
+        OfferAnswer answer = AwaitAnswer(id, ScriptedGuestLink.DefaultPatience) ?? throw new TimeoutException("No answer from the collector.");
+        if (answer == OfferAnswer.Want)
         {
-            return answer.Answer;
+            SendFile(id, content);
         }
+        return answer;
+    }
+
+    /// <returns>The offer's id.</returns>
+    public uint Offer(OfferedKind kind, string name, byte[] content)
+    {
+        uint id = ++_files;
+        Control.Send(new FileOffer(id, kind, name, content.Length, 0, SHA256.HashData(content)));
+        return id;
+    }
+
+    /// <returns>Null when none came.</returns>
+    public OfferAnswer? AwaitAnswer(uint id, TimeSpan patience) =>
+        AnswersTo(id).TryTake(out byte[]? frame, patience) ? Frame.TryDecode(frame, out FileAnswer answer) ? answer.Answer : throw new InvalidOperationException("No FileAnswer came.") : null;
+
+    /// <summary>Sends a file that is wanted, and waits until it is stored.</summary>
+    public void SendFile(uint id, byte[] content)
+    {
         byte[] frame = new byte[Wire.MaxFrameBytes];
         for (int at = 0; at < content.Length; at += Wire.MaxFileChunkBytes)
         {
             ReadOnlySpan<byte> chunk = content.AsSpan(at, Math.Min(Wire.MaxFileChunkBytes, content.Length - at));
             Control.SendBytes(frame.AsSpan(0, new FileChunk(id, at, chunk).Encode(frame)));
         }
-        return Frame.TryDecode(Await(answers), out FileStored _) ? OfferAnswer.Want : throw new InvalidOperationException("No FileStored came.");
+        if (!AnswersTo(id).TryTake(out byte[]? answer, ScriptedGuestLink.DefaultPatience) || !Frame.TryDecode(answer, out FileStored _))
+        {
+            throw new InvalidOperationException("No FileStored came.");
+        }
     }
 
     /// <summary>Ends the session in good order, as an agent does when it is stopped. The bulk connections were shut down before.</summary>
@@ -183,8 +203,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
         _control.Dispose();
     }
 
-    private static byte[] Await(BlockingCollection<byte[]> frames) =>
-        frames.TryTake(out byte[]? frame, ScriptedGuestLink.DefaultPatience) ? frame : throw new TimeoutException("No answer from the collector.");
+    private BlockingCollection<byte[]> AnswersTo(uint id) => _answers.GetOrAdd(id, _ => []);
 
     private void AnswerControl(ScriptedGuestLink link)
     {
@@ -203,11 +222,11 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
                 }
                 else if (Frame.TryDecode(body, out FileAnswer answer))
                 {
-                    _answers.GetOrAdd(answer.Id, _ => []).Add(body);
+                    AnswersTo(answer.Id).Add(body);
                 }
                 else if (Frame.TryDecode(body, out FileStored stored))
                 {
-                    _answers.GetOrAdd(stored.Id, _ => []).Add(body);
+                    AnswersTo(stored.Id).Add(body);
                 }
                 else
                 {

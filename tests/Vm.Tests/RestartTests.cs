@@ -35,7 +35,7 @@ public sealed class RestartTests(ITestOutputHelper output)
         await lab.Collector.StopAsync();
 
         IReadOnlyList<Account> accounts = await Account.CheckAllAsync(guest, lab.Stored("web1"), output);
-        output.WriteLine($"transport loss of {Kills} kills: {accounts.Sum(account => account.TransportLoss)} events");
+        output.Measured($"transport loss of {Kills} kills: {accounts.Sum(account => account.TransportLoss)} events");
         StoredBoot boot = lab.Stored("web1").OnlyBoot;
         CheckKmsg(boot);
         Assert.All(boot.Segments(0), segment => segment.CheckSummary());
@@ -91,7 +91,7 @@ public sealed class RestartTests(ITestOutputHelper output)
         await load;
         await lab.EndAsync(guest);
 
-        output.WriteLine($"the same work takes {alone:0.00} s alone, {loaded:0.00} s under load, {stopped:0.00} s under load with the collector stopped");
+        output.Measured($"the same work takes {alone:0.00} s alone, {loaded:0.00} s under load, {stopped:0.00} s under load with the collector stopped");
         Assert.True(stopped < 2 * loaded + 0.5, "the guest's work slowed down while the collector was stopped");
         IReadOnlyList<Account> accounts = await Account.CheckAllAsync(guest, lab.Stored("web1"), output);
         Assert.True(accounts.Sum(account => account.RingLoss) > 0, "a stop of this length must overrun the ring, or the test shows nothing");

@@ -7,11 +7,11 @@ using Xunit.Abstractions;
 namespace VsockPair.Functional.Tests.Collector;
 
 /// <summary>Tests that measure this process, beside which no other may run.</summary>
-[CollectionDefinition(nameof(AloneCollection), DisableParallelization = true)]
-public sealed class AloneCollection;
+[CollectionDefinition(nameof(Alone), DisableParallelization = true)]
+public sealed class Alone;
 
 /// <summary>What compression costs those who receive. Rounds with and without it take turns, so that whatever else the machine does meets both.</summary>
-[Collection(nameof(AloneCollection))]
+[Collection(nameof(Alone))]
 public sealed class CompressionCostTests(ITestOutputHelper output) : IDisposable
 {
     private const int SubBufferBytes = 65536;

@@ -75,6 +75,97 @@ public sealed class FileTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_file_that_the_disk_does_not_take_is_passed_over_and_its_session_goes_on(bool isGone)
+    {
+        byte[] types = RandomNumberGenerator.GetBytes(2 * Wire.MaxFileChunkBytes + 10_000);
+        byte[] record = RandomNumberGenerator.GetBytes(5000);
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        uint wanted = guest.Offer(OfferedKind.Metadata, "btf", types);
+        Assert.Equal(OfferAnswer.Want, guest.AwaitAnswer(wanted, ScriptedGuestLink.DefaultPatience));
+        string metadata = StorePaths.Metadata(_store.Folder);
+        Directory.Move(metadata, metadata + ".away");
+        File.WriteAllText(metadata, "no folder");
+        byte[] frame = new byte[Wire.MaxFrameBytes];
+        for (int at = 0; at < types.Length && !(isGone && at > 0); at += Wire.MaxFileChunkBytes)
+        {
+            guest.Control.SendBytes(frame.AsSpan(0, new FileChunk(wanted, at, types.AsSpan(at, Math.Min(Wire.MaxFileChunkBytes, types.Length - at))).Encode(frame)));
+        }
+        if (isGone)
+        {
+            guest.Control.Send(new FileGone(wanted));
+        }
+        Assert.Equal(OfferAnswer.Want, guest.OfferFile(OfferedKind.Pstore, "dmesg-ramoops-0", record));
+        Assert.Null(guest.AwaitAnswer(wanted, TimeSpan.Zero));
+        File.Delete(metadata);
+        Directory.Move(metadata + ".away", metadata);
+        Assert.Empty(Directory.GetFiles(metadata));
+        Assert.Empty(collector.Status.Guests.Single().Violations);
+        guest.Connect();
+        Assert.Equal(OfferAnswer.Want, guest.OfferFile(OfferedKind.Metadata, "btf", types));
+        Assert.Equal(types, File.ReadAllBytes(Assert.Single(Directory.GetFiles(metadata))));
+    }
+
+    [Fact]
+    public void A_guest_that_offers_names_without_end_gets_as_many_as_a_boot_may_have_however_often_it_reconnects()
+    {
+        byte[] content = [1, 2, 3];
+        byte[] hash = SHA256.HashData(content);
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        Assert.Equal(OfferAnswer.Want, guest.OfferFile(OfferedKind.Metadata, "name0", content));
+        int named = 1;
+        for (int session = 0; session < 3; session++)
+        {
+            using ScriptedGuestLink control = guest.OpenLink();
+            control.Send(guest.ControlHello with { Control = guest.ControlHello.Control with { PreviousSession = Guid.Empty } });
+            control.Receive<Welcome>();
+            for (uint id = 1; id <= 4096; id++)
+            {
+                control.Send(new FileOffer(id, OfferedKind.Metadata, $"name{session * 4096 + id}", content.Length, 0, hash));
+            }
+            for (int answers = 0; answers < 4096;)
+            {
+                if (Frame.TryDecode(control.ReceiveFrame(), out FileAnswer answer))
+                {
+                    answers++;
+                    named += answer.Answer == OfferAnswer.Have ? 1 : 0;
+                }
+            }
+        }
+        Assert.Equal(GuestMetadata.MaxNamesOfBoot, named);
+        TestStore.Await(() => _store.BootRecord(guest).Metadata.Count == GuestMetadata.MaxNamesOfBoot, "boot.json has no more");
+        Assert.Equal(OfferAnswer.Refused, ReconnectAndOffer(guest, new string('n', 257), content));
+    }
+
+    [Fact]
+    public void Of_a_file_that_changes_again_and_again_one_version_is_kept()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        for (int version = 0; version < 50; version++)
+        {
+            Assert.Equal(OfferAnswer.Want, guest.OfferFile(OfferedKind.Metadata, "saved_cmdlines", BitConverter.GetBytes(version)));
+        }
+        string last = Convert.ToHexStringLower(SHA256.HashData(BitConverter.GetBytes(49)));
+        TestStore.Await(
+            () => Directory.GetFiles(StorePaths.Metadata(_store.Folder)) is [string only] && Path.GetFileName(only) == last && _store.BootRecord(guest).Metadata["saved_cmdlines"] == last,
+            "the older versions are gone");
+    }
+
+    private static OfferAnswer ReconnectAndOffer(ScriptedGuest guest, string name, byte[] content)
+    {
+        guest.PreviousSession = Guid.Empty;
+        guest.Connect();
+        return guest.OfferFile(OfferedKind.Metadata, name, content);
+    }
+
     /// <summary>The newer connection ends the older session while that one's loop is adding to a file: a race, hence the rounds.</summary>
     [Fact]
     public void A_session_that_is_replaced_in_the_middle_of_a_file_harms_nothing()

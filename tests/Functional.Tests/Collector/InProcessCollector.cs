@@ -1,3 +1,6 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
@@ -16,16 +19,23 @@ internal sealed class InProcessCollector : IDisposable
     public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null, CompressionTimes? compression = null)
     {
         _store = store;
-        CollectorOptions options = new()
+        CollectorOptions options = OptionsFor(store.Folder, store.VmmSocket);
+        HostApplicationBuilder builder = ServeCommand.Build(change?.Invoke(options) ?? options, times ?? new SessionTimes());
+        if (compression is not null)
         {
-            StoreDirectory = store.Folder,
-            Store = new StoreOptions { KeepFree = 0, TotalShare = 1 },
-            Limits = new LimitOptions { GuestRate = 1L << 30, HostRate = 1L << 32 },
-            Listen = new ListenOptions { Specs = [new HybridListen(store.VmmSocket, TestStore.GuestName)] },
-        };
-        _run = Task.Run(() => ServeCommand.RunAsync(change?.Invoke(options) ?? options, times ?? new SessionTimes(), compression ?? new CompressionTimes(), _stop.Token));
-        TestStore.Await(() => _run.IsCompleted || File.Exists(store.Socket) || options.Listen.Specs.Count == 0, "the collector listens");
+            builder.Services.AddSingleton(compression);
+        }
+        _run = Task.Run(() => ServeCommand.RunAsync(builder, _stop.Token));
+        TestStore.Await(() => _run.IsCompleted || Answers(store.Folder), "the collector listens");
     }
+
+    public static CollectorOptions OptionsFor(string store, string vmmSocket) => new()
+    {
+        StoreDirectory = store,
+        Store = new StoreOptions { KeepFree = 0, TotalShare = 1 },
+        Limits = new LimitOptions { GuestRate = 1L << 30, HostRate = 1L << 32 },
+        Listen = new ListenOptions { Specs = [new HybridListen(vmmSocket, TestStore.GuestName)] },
+    };
 
     public Task<int> Run => _run;
 
@@ -35,6 +45,21 @@ internal sealed class InProcessCollector : IDisposable
     {
         using ScriptedGuestLink link = new(Storage.StorePaths.ControlSocket(store));
         return System.Text.Json.JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), StatusJson.Default.CollectorStatus)!;
+    }
+
+    /// <summary>A socket's file is there a moment before anybody listens on it.</summary>
+    private static bool Answers(string store)
+    {
+        try
+        {
+            StatusOf(store);
+            return true;
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.AddressNotAvailable or SocketError.ConnectionRefused)
+        {
+            // ENOENT or ECONNREFUSED.
+            return false;
+        }
     }
 
     public async Task<int> StopAsync()

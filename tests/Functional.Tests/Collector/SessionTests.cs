@@ -59,7 +59,7 @@ public sealed class SessionTests : IDisposable
         newer.SendBytes(ring.TakeSubBuffers(5));
         newer.ShutDown();
         newer.AwaitClosed();
-        guest.Stop(ring);
+        _store.Stop(guest, ring);
         await collector.StopAsync();
         _store.AssertExact(_store.Boot(guest), ring);
     }
@@ -116,7 +116,7 @@ public sealed class SessionTests : IDisposable
             bulk.ShutDown();
             bulk.AwaitClosed();
         }
-        guest.Stop(ring);
+        _store.Stop(guest, ring);
         await collector.StopAsync();
         string boot = _store.Boot(guest);
         Assert.Equal(older + (long)ring.ReadEvents, TestStore.StoredEvents(boot, 0) + TestStore.Lost(boot, 0, "transport"));
@@ -251,7 +251,7 @@ public sealed class SessionTests : IDisposable
     [Fact]
     public void A_silent_session_ends_as_lost_and_its_streams_are_accounted()
     {
-        using InProcessCollector collector = new(_store, times: new SessionTimes { DeadAfter = TimeSpan.FromSeconds(2), Heartbeat = TimeSpan.FromSeconds(60), ClockBurst = TimeSpan.FromSeconds(60) });
+        using InProcessCollector collector = new(_store, times: new SessionTimes { DeadAfter = TimeSpan.FromSeconds(1), Heartbeat = TimeSpan.FromSeconds(60), ClockBurst = TimeSpan.FromSeconds(60) });
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         ScriptedGuestRing ring = new(0);

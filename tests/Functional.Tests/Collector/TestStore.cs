@@ -31,6 +31,13 @@ public sealed class TestStore : IDisposable
     public BootRecord BootRecord(ScriptedGuest guest, int life = 0) =>
         JsonSerializer.Deserialize(File.ReadAllBytes(StorePaths.BootRecord(Boot(guest, life))), StoreJson.Default.BootRecord)!;
 
+    /// <summary>Ends the guest's session in good order. A collector that is stopped before it has read the last figures may leave them to the next Hello.</summary>
+    public void Stop(ScriptedGuest guest, params ScriptedGuestRing[] rings)
+    {
+        guest.Stop(rings);
+        Await(() => BootRecord(guest).EndReason == "goodbye", "the boot has ended");
+    }
+
     public static IReadOnlyList<string> Segments(string boot, int vcpu) =>
         [.. StoredSegment.In(StorePaths.Vcpu(boot, vcpu)).Select(s => s.Path)];
 
@@ -95,7 +102,7 @@ public sealed class TestStore : IDisposable
         ? string.Concat(Directory.GetFiles(StorePaths.Kmsg(boot), "*.kmsg").Order(StringComparer.Ordinal).Select(f => File.ReadAllText(f, Encoding.UTF8)))
         : "";
 
-    public static void Await(Func<bool> condition, string what, int seconds = 10)
+    public static void Await(Func<bool> condition, string what, int seconds = 30)
     {
         DateTime end = DateTime.UtcNow.AddSeconds(seconds);
         while (!condition())

@@ -49,6 +49,20 @@ public sealed class GenerationTests : IDisposable
         AssertExactAfterHello();
     }
 
+    /// <summary>Also when the collector that stored it was killed: an export places the loss behind it.</summary>
+    [Fact]
+    public void Transport_loss_names_the_sub_buffer_that_it_follows()
+    {
+        ulong start = _ring.Clock;
+        BeginFirst();
+        Assert.Equal(start + 1000, _fixture.BootLosses.Single(l => l.Source == "transport").First);
+        StoreFixture.Append(_fixture.BeginSession().Stream(0), _ring.TakeSubBuffer(), 4096);
+        _fixture.Restart();
+        _ring.ReadEvents += 3;
+        _fixture.BeginSession().Stream(0).Settle(_ring.Hello);
+        Assert.Equal([(start + 1000, 9L), (start + 2000, 3L)], _fixture.BootLosses.Where(l => l.Source == "transport").Select(l => (l.First!.Value, l.Events!.Value)));
+    }
+
     public void Dispose() => _fixture.Dispose();
 
     /// <summary>A first ring of which 9 events were read and never arrived, and 4 were overwritten.</summary>

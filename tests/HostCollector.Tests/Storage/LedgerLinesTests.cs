@@ -85,6 +85,9 @@ public sealed class LedgerLinesTests : IDisposable
         boot.CloseFiles();
         await _fixture.Store.Worker.FlushAsync();
         Assert.Equal(2000, _fixture.BootLosses.Sum(l => l.Records));
+        // Every second record is stored: a line with both ends is of one gap, and a line of more has no range that would contain stored ones.
+        Assert.All(_fixture.BootLosses, l => Assert.Equal(l.Records == 1 ? l.Last : null, l.First));
+        Assert.Contains(_fixture.BootLosses, l => l.Records > 1);
         Assert.InRange(_fixture.BootLosses.Count, 1, 2 * (Burst + Slack));
     }
 

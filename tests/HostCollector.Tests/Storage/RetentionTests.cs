@@ -65,6 +65,19 @@ public sealed class RetentionTests : IDisposable
         Assert.Equal((long)_ring.ReadEvents, _fixture.GuestLosses.Sum(l => l.Events));
     }
 
+    [Fact]
+    public async Task Guests_that_connect_while_it_runs_do_it_no_harm()
+    {
+        Retention retention = _fixture.Retention();
+        Task connecting = Task.Run(() => Enumerable.Range(0, 500).ToList().ForEach(i => _fixture.Store.Guest($"guest{i}")));
+        do
+        {
+            retention.Run();
+        }
+        while (!connecting.IsCompleted);
+        await connecting;
+    }
+
     public void Dispose() => _fixture.Dispose();
 
     private string[] Segments() => Directory.GetFiles(StorePaths.Vcpu(_fixture.BootFolder, 0), "*.pages");

@@ -38,10 +38,10 @@ internal sealed class StoreFixture : IDisposable
 
     public BootStore BeginSession() => BeginSession(BootId);
 
-    public BootStore BeginSession(Guid bootId)
+    public BootStore BeginSession(Guid bootId, string guestName = GuestName)
     {
         using ScriptedGuest guest = new("unused");
-        return Guest.BeginSession(bootId, guest.ControlHello.Control, Guid.NewGuid());
+        return Store.Guest(guestName).BeginSession(bootId, guest.ControlHello.Control, Guid.NewGuid());
     }
 
     /// <summary>The collector dies and another starts. Nothing that was in memory only is written.</summary>

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
 using VsockPair.Protocol;
+using VsockPair.TestKit.Store;
 
 namespace VsockPair.TestKit.Collector;
 
@@ -59,6 +60,8 @@ public sealed class ScriptedCollector : IAsyncDisposable
     public ConcurrentQueue<uint> FilesGone { get; } = new();
 
     public ConcurrentQueue<StreamCounters> Counters { get; } = new();
+
+    public ConcurrentQueue<EventsLeft> EventsLeft { get; } = new();
 
     public ConcurrentQueue<Pong> Pongs { get; } = new();
 
@@ -176,6 +179,9 @@ public sealed class ScriptedCollector : IAsyncDisposable
                 case MessageType.StreamCounters when Frame.TryDecode(body, out StreamCounters counters):
                     Counters.Enqueue(counters);
                     break;
+                case MessageType.EventsLeft when Frame.TryDecode(body, out EventsLeft left):
+                    EventsLeft.Enqueue(left);
+                    break;
                 case MessageType.Pong when Frame.TryDecode(body, out Pong pong):
                     Pongs.Enqueue(pong);
                     break;
@@ -250,7 +256,7 @@ public sealed class ScriptedCollector : IAsyncDisposable
             KmsgBatches.Enqueue(batch);
             if (AcknowledgesKmsg)
             {
-                await connection.SendAsync(new KmsgAck(KmsgText.LastSequence(batch)));
+                await connection.SendAsync(new KmsgAck(KmsgText.Split(batch)[^1].Sequence));
             }
         }
         connection.Dispose();
