@@ -10,7 +10,7 @@ namespace VsockPair.HostCollector.Tests.Storage;
 
 public sealed class CompressorTests : IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(500);
 
     private readonly StoreFixture _fixture = new();
