@@ -84,6 +84,18 @@ internal static partial class CollectorLog
     [LoggerMessage(2207, LogLevel.Information, "{Guest}: not seen for ForgetAfter; removed its {Boots} boots.")]
     public static partial void GuestForgotten(this ILogger log, string guest, int boots);
 
+    [LoggerMessage(2208, LogLevel.Warning, "{What} cannot be compressed: {Reason}; retrying.")]
+    public static partial void CompressionFailed(this ILogger log, string what, string reason);
+
+    [LoggerMessage(2209, LogLevel.Warning, "Segments are not compressed: {Reason}; ignoring.")]
+    public static partial void NoCompression(this ILogger log, string reason);
+
+    [LoggerMessage(2210, LogLevel.Warning, "Compression cannot have idle priority: {Reason}; ignoring.")]
+    public static partial void NotIdle(this ILogger log, string reason);
+
+    [LoggerMessage(2211, LogLevel.Error, "{Segment} is not what its .sum says: the disk has damaged it. It is left as it is, uncompressed.")]
+    public static partial void SegmentDamaged(this ILogger log, string segment);
+
     [LoggerMessage(2300, LogLevel.Information, "vsockpair {Version} serves store {Store}.")]
     public static partial void Started(this ILogger log, string version, string store);
 

@@ -18,7 +18,9 @@ internal static class CollectorServices
         .AddSingleton(options.Store)
         .AddSingleton<DiskState>()
         .AddSingleton<Retention>()
-        .AddHostedService<Housekeeping>();
+        .AddSingleton(new CompressionTimes())
+        .AddHostedService<Housekeeping>()
+        .AddHostedService<Compressor>();
 
     public static IServiceCollection AddSessions(this IServiceCollection services, SessionTimes times) => services
         .AddSingleton(times)

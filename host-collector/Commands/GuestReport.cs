@@ -46,8 +46,14 @@ internal sealed record GuestReport
 
     public int? Vcpus { get; init; }
 
-    /// <summary>On average over the newest boot: what it stored, with what retention removed since.</summary>
+    /// <summary>What comes in, uncompressed: trace over the last day of the newest boot. Until a segment was closed, what the boot stored on average.</summary>
     public double? BytesPerDay { get; init; }
+
+    /// <summary>What stays of that on the disk.</summary>
+    public double? StoredBytesPerDay { get; init; }
+
+    /// <summary>Age of the oldest trace that is stored.</summary>
+    public double? HistorySeconds { get; init; }
 
     public required IReadOnlyCollection<LossSum> Losses { get; init; }
 
@@ -66,6 +72,7 @@ internal sealed record GuestReport
         GuestStatus? live = status?.Guests.FirstOrDefault(g => g.Name == guest.Name);
         BootStatus? liveBoot = live?.Boots.FirstOrDefault(b => b.Boot == boot?.Name) ?? live?.Boots.LastOrDefault(b => b.ConnectedSince is not null);
         (LossSums losses, long removed) = LossesOf(guest, boot, remarks);
+        StoredHistory history = StoredHistory.Of(guest);
         return new GuestReport
         {
             Name = guest.Name,
@@ -86,7 +93,9 @@ internal sealed record GuestReport
             Kernel = boot?.Record?.Kernel,
             AgentVersion = boot?.Record?.AgentVersion,
             Vcpus = boot?.Record?.Cpus,
-            BytesPerDay = PerDay(guest, boot, liveBoot?.ConnectedSince is not null ? now : null, removed),
+            BytesPerDay = history.ReceivedPerDay ?? PerDay(guest, boot, liveBoot?.ConnectedSince is not null ? now : null, removed),
+            StoredBytesPerDay = history.StoredPerDay,
+            HistorySeconds = history.Oldest is DateTimeOffset oldest ? Math.Max(0, (now - oldest).TotalSeconds) : null,
             Losses = losses.All,
             StoredBytes = StoredBytesOf(guest.Folder),
             Notes = guest.Record?.ClaimedNotes ?? [],

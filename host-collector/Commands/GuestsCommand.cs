@@ -60,7 +60,7 @@ internal static class GuestsCommand
 
     private static void WriteList(TextWriter output, IReadOnlyList<GuestReport> reports, DateTimeOffset now)
     {
-        Table table = new Table("NAME", "IDENTIFIED BY", "SEEN", "KERNEL", "VCPUS", "RATE", "PER DAY", "STORED", "LOST THIS BOOT", "NOTES").AlignRight(4, 5, 6, 7);
+        Table table = new Table("NAME", "IDENTIFIED BY", "SEEN", "KERNEL", "VCPUS", "RATE", "PER DAY", "COMPRESSED", "STORED", "HELD", "LOST THIS BOOT", "NOTES").AlignRight(4, 5, 6, 7, 8, 9);
         foreach (GuestReport report in reports)
         {
             table.Add(
@@ -71,7 +71,9 @@ internal static class GuestsCommand
                 report.Vcpus?.ToString() ?? Unknown,
                 report.BytesPerSecond is double rate ? Units.Rate(rate) : Unknown,
                 report.BytesPerDay is double day ? Units.Bytes(day) : Unknown,
+                report.StoredBytesPerDay is double stored ? Units.Bytes(stored) : Unknown,
                 Units.Bytes(report.StoredBytes),
+                Held(report),
                 Lost(report),
                 Notes(report));
         }
@@ -90,8 +92,9 @@ internal static class GuestsCommand
         facts.Add("agent", TerminalText.Escape(report.AgentVersion ?? Unknown));
         facts.Add("vCPUs", report.Vcpus?.ToString() ?? Unknown);
         facts.Add("rate", report.BytesPerSecond is double rate ? $"{Units.Rate(rate)}, {Units.Count((long)(report.EventsPerSecond ?? 0))} events/s" : Unknown);
-        facts.Add("per day", report.BytesPerDay is double day ? $"{Units.Bytes(day)} on average of this boot" : Unknown);
+        facts.Add("per day", PerDay(report));
         facts.Add("stored", Units.Bytes(report.StoredBytes));
+        facts.Add("history held", Held(report));
         facts.Add("lost this boot", Lost(report));
         WriteClock(facts, report.Clock, now);
         if (report.OverBudget == true)
@@ -186,6 +189,15 @@ internal static class GuestsCommand
         }
         return report.LastSeen is DateTimeOffset last ? $"{Units.Duration(now - last)} ago" : Unknown;
     }
+
+    private static string PerDay(GuestReport report) => (report.BytesPerDay, report.StoredBytesPerDay) switch
+    {
+        (double day, double stored) => $"{Units.Bytes(day)}, compressed to {Units.Bytes(stored)}",
+        (double day, null) => Units.Bytes(day),
+        _ => Unknown,
+    };
+
+    private static string Held(GuestReport report) => report.HistorySeconds is double seconds ? Units.Duration(TimeSpan.FromSeconds(seconds)) : Unknown;
 
     private static string Lost(GuestReport report) =>
         report.Losses.Count == 0 ? "nothing" : string.Join("; ", report.Losses.Select(l => l.Short()));

@@ -3,6 +3,7 @@ using VsockPair.Storage;
 namespace VsockPair.History;
 
 /// <summary>One segment of a vCPU's stream, known by its name alone until it is opened.</summary>
+/// <param name="FilePath">Of its uncompressed form, whichever it has.</param>
 /// <param name="First">Trace clock of its first sub-buffer, or a little more where names met.</param>
 internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBytes)
 {
@@ -14,7 +15,7 @@ internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBy
             return [];
         }
         List<SegmentFile> found = [];
-        foreach (string path in Directory.EnumerateFiles(folder))
+        foreach (string path in SegmentForms.In(folder))
         {
             if (StorePaths.TryParseSegmentName(Path.GetFileName(path.AsSpan()), out ulong first, out int subBufferBytes)
                 && subBufferBytes is >= Protocol.Wire.MinSubBufferBytes and <= Protocol.Wire.MaxSubBufferBytes)
@@ -25,14 +26,20 @@ internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBy
         return [.. found.OrderBy(f => f.First).ThenBy(f => f.FilePath, StringComparer.Ordinal)];
     }
 
-    /// <summary>Null when retention took the file between its listing and now.</summary>
-    public ISegmentReader? TryOpen() => PagesReader.TryOpen(FilePath, SubBufferBytes);
+    /// <summary>Null when retention took the file between its listing and now, or nothing can be made of it any more.</summary>
+    /// <exception cref="IOException">It cannot be read.</exception>
+    public ISegmentReader? TryOpen() =>
+        PagesReader.TryOpen(FilePath, SubBufferBytes) ?? (ISegmentReader?)CompressedReader.TryOpen(SegmentForms.CompressedPath(FilePath), SubBufferBytes);
 
     /// <summary>Trace clock of the newest sub-buffer in a stream's folder; null when there is none.</summary>
     public static ulong? NewestIn(string folder)
     {
         foreach (SegmentFile file in FindAll(folder).Reverse())
         {
+            if (SegmentSum.TryRead(file.FilePath) is SegmentSummary sum)
+            {
+                return sum.Last;
+            }
             using ISegmentReader? segment = file.TryOpen();
             if (segment is { Slots: > 0 })
             {

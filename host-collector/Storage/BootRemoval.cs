@@ -19,9 +19,10 @@ internal static class BootRemoval
         foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
         {
             bytes = Saturating.Add(bytes, DiskSpace.BlocksOf(file));
-            if (file.EndsWith(StorePaths.SegmentSuffix, StringComparison.Ordinal))
+            if (file.EndsWith(StorePaths.SegmentSuffix + StorePaths.SummarySuffix, StringComparison.Ordinal))
             {
-                events = Saturating.Add(events, Math.Max(0, SegmentSum.TryRead(file)?.Events ?? 0));
+                string segment = file[..^StorePaths.SummarySuffix.Length];
+                events = Saturating.Add(events, Math.Max(0, SegmentSum.TryRead(segment)?.Events ?? 0));
             }
         }
         return new LossRecord { Time = now, Source = LossSources.Retention, Stream = Stream, Events = events, Bytes = bytes, Boot = Path.GetFileName(folder) };

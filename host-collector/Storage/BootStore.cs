@@ -74,6 +74,8 @@ internal sealed class BootStore : IDisposable
                 {
                     stream = new VcpuStream(this, vcpu, _limits);
                 }
+                // Behind the jobs that close what was left open.
+                Worker.Post(stream.Name, _guest.FilesChanged);
                 _streams[vcpu] = stream;
             }
             return stream;

@@ -35,6 +35,8 @@ internal sealed class GuestStore : IDisposable
     private double _newBoots = NewBootBurst;
     private long _newBootsAsOf;
     private int _segmentsClosed = 1;
+    private int _mayCompress = 1;
+    private long _compressingBytes;
     private int _closing;
     private long _closingTraceBytes;
     private long _closingKmsgBytes;
@@ -210,10 +212,27 @@ internal sealed class GuestStore : IDisposable
 
     public void SegmentClosed(long bytes, bool isKmsg)
     {
-        Interlocked.Exchange(ref _segmentsClosed, 1);
+        FilesChanged();
         Interlocked.Add(ref isKmsg ? ref _closingKmsgBytes : ref _closingTraceBytes, -bytes);
         Interlocked.Decrement(ref _closing);
     }
+
+    /// <summary>Closed files came, went or shrank.</summary>
+    public void FilesChanged()
+    {
+        Interlocked.Exchange(ref _segmentsClosed, 1);
+        Interlocked.Exchange(ref _mayCompress, 1);
+    }
+
+    /// <summary>What the file that is being written by the compressor takes on the disk.</summary>
+    public long CompressingBytes
+    {
+        get => Interlocked.Read(ref _compressingBytes);
+        set => Interlocked.Exchange(ref _compressingBytes, value);
+    }
+
+    /// <summary>Whether a segment may have been closed since the last call: the compressor has its own mark, beside retention's.</summary>
+    public bool TakeMayCompress() => Interlocked.Exchange(ref _mayCompress, 0) != 0;
 
     /// <summary>The process, or the machine, had no file descriptor for a segment of this guest.</summary>
     public void ReportNoDescriptor()
@@ -367,7 +386,7 @@ internal sealed class GuestStore : IDisposable
             string folder = Path.Combine(StorePaths.Boots(Folder), boot);
             string file = Path.Combine(record.Stream == KmsgStream.Name ? StorePaths.Kmsg(folder) : Path.Combine(StorePaths.Trace(folder), record.Stream), name);
             // A guest whose clock repeats itself may have made another file of that name since.
-            if (!File.Exists(file) || File.GetLastWriteTimeUtc(file) <= record.Time.UtcDateTime)
+            if (SegmentForms.WrittenUtc(file) <= record.Time.UtcDateTime)
             {
                 StoredFile.Delete(file);
             }

@@ -11,7 +11,10 @@ public static class StorePaths
     public const string SegmentSuffix = ".pages";
     public const string KmsgSuffix = ".kmsg";
 
-    /// <summary>Added to the name of a segment or kmsg file once it is closed.</summary>
+    /// <summary>Added to the name of a segment once it is compressed.</summary>
+    public const string CompressedSuffix = ".zst";
+
+    /// <summary>Added to the name of a segment or kmsg file once it is closed; a segment's keeps its name when the segment is compressed.</summary>
     public const string SummarySuffix = ".sum";
 
     public static string Metadata(string store) => Path.Combine(store, "metadata");

@@ -133,6 +133,10 @@ public sealed record SegmentSummary
     public required ulong First { get; init; }
 
     public required ulong Last { get; init; }
+
+    /// <summary>Blocks of the file when it was closed, before it was compressed; holes take none. Null where a sidecar had to be made anew.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public long? Bytes { get; init; }
 }
 
 /// <summary>One line of <c>clock.jsonl</c>: the best answer of one burst of pings. Nanoseconds.</summary>

@@ -74,8 +74,23 @@ public static class Constants
     // unistd.h
     public const int SEEK_SET = 0;
 
+    // sched.h
+    public const int SCHED_IDLE = 5;
+
+    // sys/syscall.h
+    public const int SYS_ioprio_set = 251;
+
+    // asm-generic/unistd.h
+    public const int __NR_ioprio_set = 30;
+
+    // linux/ioprio.h
+    public const int IOPRIO_WHO_PROCESS = 1;
+    public const int IOPRIO_CLASS_IDLE = 3;
+    public const int IOPRIO_CLASS_SHIFT = 13;
+
     // time.h
     public const int CLOCK_REALTIME = 0;
     public const int CLOCK_MONOTONIC = 1;
+    public const int CLOCK_THREAD_CPUTIME_ID = 3;
     public const int CLOCK_BOOTTIME = 7;
 }

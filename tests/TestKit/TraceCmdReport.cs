@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
+using VsockPair.TestKit.Store;
 
 namespace VsockPair.TestKit;
 
@@ -46,8 +47,7 @@ public static class TraceCmdReport
                 await using FileStream all = File.Create(file);
                 foreach (string one in files)
                 {
-                    await using FileStream part = File.OpenRead(one);
-                    await part.CopyToAsync(all);
+                    await all.WriteAsync(StoredSegment.Read(one));
                 }
                 raw.Add(file);
             }

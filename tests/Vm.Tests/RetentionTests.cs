@@ -46,11 +46,11 @@ public sealed class RetentionTests(ITestOutputHelper output)
         }
     }
 
-    /// <summary>What the segments take on the disk: blocks, as the quota counts them.</summary>
+    /// <summary>What the segments take on the disk in whichever form, and their sidecars: blocks, as the quota counts them.</summary>
     private static long AllocatedBytes(StoredBoot boot)
     {
         long blocks = 0;
-        foreach (string file in Directory.EnumerateFiles(Path.Combine(boot.Folder, "trace"), "*.pages", SearchOption.AllDirectories))
+        foreach (string file in Directory.EnumerateFiles(Path.Combine(boot.Folder, "trace"), "*.pages*", SearchOption.AllDirectories))
         {
             blocks += DiskUsage.Bytes(file);
         }

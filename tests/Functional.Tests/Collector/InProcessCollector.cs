@@ -1,7 +1,10 @@
 using System.Net.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
+using VsockPair.Storage;
 using VsockPair.TestKit;
 
 namespace VsockPair.Functional.Tests.Collector;
@@ -13,11 +16,16 @@ internal sealed class InProcessCollector : IDisposable
     private readonly Task<int> _run;
     private readonly TestStore _store;
 
-    public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null)
+    public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null, CompressionTimes? compression = null)
     {
         _store = store;
         CollectorOptions options = OptionsFor(store.Folder, store.VmmSocket);
-        _run = Task.Run(() => ServeCommand.RunAsync(ServeCommand.Build(change?.Invoke(options) ?? options, times ?? new SessionTimes()), _stop.Token));
+        HostApplicationBuilder builder = ServeCommand.Build(change?.Invoke(options) ?? options, times ?? new SessionTimes());
+        if (compression is not null)
+        {
+            builder.Services.AddSingleton(compression);
+        }
+        _run = Task.Run(() => ServeCommand.RunAsync(builder, _stop.Token));
         TestStore.Await(() => _run.IsCompleted || Answers(store.Folder), "the collector listens");
     }
 

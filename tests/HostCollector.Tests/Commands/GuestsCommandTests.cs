@@ -132,6 +132,34 @@ public sealed class GuestsCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Rates_and_history_come_from_sidecars_alone()
+    {
+        FillOneGuest();
+        string folder = StorePaths.Vcpu(_store.BootFolder(SampleStore.NewBoot), 0);
+        Directory.CreateDirectory(folder);
+        DateTime now = DateTime.UtcNow;
+        // Three hours, 1 MiB each, the first two of them compressed to 64 KiB; the trace clock began 10 s before.
+        for (int i = 0; i < 3; i++)
+        {
+            ulong first = (ulong)(10 + i * 3600) * 1_000_000_000;
+            string segment = Path.Combine(folder, StorePaths.SegmentName(first, 65536));
+            SegmentSummary sum = new() { Sha256 = "", Slots = 16, Events = 1, First = first, Last = first + 3_600_000_000_000, Bytes = 1 << 20 };
+            File.WriteAllText(SegmentSum.PathOf(segment), JsonSerializer.Serialize(sum, StoreJson.Default.SegmentSummary));
+            string file = i < 2 ? SegmentForms.CompressedPath(segment) : segment;
+            File.WriteAllBytes(file, new byte[64 << 10]);
+            File.SetLastWriteTimeUtc(file, now.AddHours(i - 2));
+        }
+        JsonElement guest = JsonDocument.Parse((await _store.RunAsync("guests", "web1", "--json")).Output).RootElement;
+        Assert.Equal(24 << 20, guest.GetProperty("bytes_per_day").GetDouble(), 1.0);
+        Assert.Equal((24 << 20) / 16.0, guest.GetProperty("stored_bytes_per_day").GetDouble(), 1.0);
+        Assert.InRange(guest.GetProperty("history_seconds").GetDouble(), 3 * 3600, 3 * 3600 + 60);
+        string detail = (await _store.RunAsync("guests", "web1")).Output;
+        Assert.Contains("24 MiB, compressed to 1.5 MiB\n", detail, StringComparison.Ordinal);
+        Assert.Matches("history held +3h", detail);
+        Assert.Matches("COMPRESSED +STORED +HELD(.|\n)* 24 MiB +1.5 MiB .* 3h ", (await _store.RunAsync("guests")).Output);
+    }
+
+    [Fact]
     public async Task Socket_of_a_killed_collector_is_no_collector()
     {
         FillOneGuest();
