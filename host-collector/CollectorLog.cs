@@ -57,6 +57,9 @@ internal static partial class CollectorLog
     [LoggerMessage(2110, LogLevel.Warning, "{Guest}: metadata file {Name} is not kept: this boot, or all of this guest's together, has as many as it may; ignoring.")]
     public static partial void MetadataRefused(this ILogger log, string guest, string name);
 
+    [LoggerMessage(2111, LogLevel.Information, "{Guest}: trace {Verb} by uid {Uid} ({Wanted}): {Outcome}.")]
+    public static partial void TraceChanged(this ILogger log, string guest, string verb, uint uid, string wanted, string outcome);
+
     [LoggerMessage(2200, LogLevel.Error, "{What} cannot be finished: {Reason}; retrying.")]
     public static partial void StorageJobFailed(this ILogger log, string what, string reason);
 

@@ -11,7 +11,7 @@ namespace VsockPair;
 /// <summary>The parts of <c>serve</c>, one method per folder. Hosted services start in this order and stop in the opposite one.</summary>
 internal static class CollectorServices
 {
-    public static IServiceCollection AddStorage(this IServiceCollection services, CollectorOptions options, CompressionTimes compression) => services
+    public static IServiceCollection AddStorage(this IServiceCollection services, CollectorOptions options) => services
         .AddSingleton(options)
         .AddSingleton(TimeProvider.System)
         .AddSingleton<CollectorStore>()
@@ -19,7 +19,7 @@ internal static class CollectorServices
         .AddSingleton<DiskState>()
         .AddSingleton<HostAge>()
         .AddSingleton<Retention>()
-        .AddSingleton(compression)
+        .AddSingleton(new CompressionTimes())
         .AddHostedService<Housekeeping>()
         .AddHostedService<Compressor>();
 
@@ -39,7 +39,10 @@ internal static class CollectorServices
         .AddHostedService(provider => provider.GetRequiredService<ListenerService>());
 
     /// <summary>Last: once control.sock answers, the collector listens.</summary>
-    public static IServiceCollection AddStatus(this IServiceCollection services) => services.AddHostedService<StatusServer>();
+    public static IServiceCollection AddStatus(this IServiceCollection services) => services
+        .AddSingleton<IControlAnswer, StatusAnswer>()
+        .AddSingleton<IControlAnswer, TraceForwarder>()
+        .AddHostedService<ControlServer>();
 
     public static ILoggingBuilder AddCollectorConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>
     {

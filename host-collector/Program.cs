@@ -6,7 +6,7 @@ namespace VsockPair;
 
 /// <summary>
 /// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees; History/ reads a recording from its files, Decoding/
-/// gives its bytes their meaning, Export/ writes it for other tools. Behind <c>serve</c>: Listening/ accepts connections,
+/// gives its bytes their meaning, Clocks/ its times a place on the host's clock, Export/ writes it for other tools. Behind <c>serve</c>: Listening/ accepts connections,
 /// Sessions/ speaks the wire with one guest, Storage/ writes files, Status/ answers at control.sock.
 /// </summary>
 internal static class Program
@@ -35,13 +35,19 @@ internal static class Program
 
         Command export = new("export", ExportCommand.Description)
         {
-            line.Guest, line.OutputFile, line.Format, line.Cpu, line.Since, line.Until, line.Boot,
+            line.Guest, line.OutputFile, line.Format, line.Cpu, line.Clock, line.HostTrace, line.Since, line.Until, line.Boot,
         };
         export.SetAction(parsed => ExportCommand.Run(line.ContextOf(parsed, output, error), line.ExportOf(parsed)));
 
+        TraceCommandLine traceLine = new();
+        Command trace = new("trace", "Show or change, for a time, what a guest records") { line.Guest, line.Json };
+        traceLine.AddTo(trace);
+        trace.SetAction(parsed => TraceCommand.Run(
+            line.ContextOf(parsed, output, error), traceLine.RequestOf(parsed, parsed.GetRequiredValue(line.Guest)), parsed.GetValue(line.Json)));
+
         RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
         {
-            line.Config, line.Store, serve, guests, kmsg, losses, export,
+            line.Config, line.Store, serve, guests, kmsg, losses, export, trace,
         };
         root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
         root.Directives.Clear();

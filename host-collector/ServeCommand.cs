@@ -13,17 +13,16 @@ public static class ServeCommand
     private const int Failed = 1;
 
     /// <returns>0 after a stop in good order; 1 when it cannot start, with one line that says why, or when a part of it failed.</returns>
-    public static Task<int> RunAsync(CollectorOptions options, CancellationToken cancellation) =>
-        RunAsync(Build(options, new SessionTimes(), new CompressionTimes()), cancellation);
+    public static Task<int> RunAsync(CollectorOptions options, CancellationToken cancellation) => RunAsync(Build(options, new SessionTimes()), cancellation);
 
     /// <summary>Every part of a collector that is not running yet.</summary>
-    internal static HostApplicationBuilder Build(CollectorOptions options, SessionTimes times, CompressionTimes compression)
+    internal static HostApplicationBuilder Build(CollectorOptions options, SessionTimes times)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Services.Configure<ConsoleLifetimeOptions>(console => console.SuppressStatusMessages = true);
         // What the host itself would say of a failed start or service is said below, or by FaultSignal, in one line.
         builder.Logging.AddCollectorConsole().AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
-        builder.Services.AddStorage(options, compression).AddSessions(times).AddListening().AddStatus();
+        builder.Services.AddStorage(options).AddSessions(times).AddListening().AddStatus();
         return builder;
     }
 

@@ -49,7 +49,7 @@ internal sealed class CpuStream : SessionStream
         _instance = instance;
         _strategy = strategy;
         _flushMilliseconds = (int)flush.TotalMilliseconds;
-        _ownEventsPerWake = instance.Events.Contains(SwitchEvent) ? SwitchesPerWake : 0UL;
+        _ownEventsPerWake = instance.Configured.Events.Contains(SwitchEvent) ? SwitchesPerWake : 0UL;
     }
 
     public int Cpu { get; }

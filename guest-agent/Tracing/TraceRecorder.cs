@@ -12,6 +12,8 @@ namespace VsockPair.GuestAgent.Tracing;
 /// </summary>
 internal sealed class TraceRecorder : IDisposable
 {
+    private static readonly TimeSpan DismissLimit = TimeSpan.FromSeconds(1);
+
     private readonly TraceInstance _instance;
     private readonly ReadStrategy _strategy;
     private readonly TimeSpan _flush;
@@ -21,7 +23,7 @@ internal sealed class TraceRecorder : IDisposable
     private readonly PolledFile _onlineFile;
     private byte[] _online = [];
     private SessionLink? _link;
-    private IReadOnlyList<StreamCounters> _unreported;
+    private readonly List<StreamCounters> _unreported;
 
     public TraceRecorder(TraceInstance instance, ReadStrategy strategy, TimeSpan flush, GuestPaths paths, IHostConnector host, WakeEvent owner)
     {
@@ -119,6 +121,50 @@ internal sealed class TraceRecorder : IDisposable
 
     public void StopRecording() => _instance.StopRecording();
 
+    /// <summary>Makes a change that empties the rings, once no stream reads them any more. A <see cref="Join"/> must follow.</summary>
+    /// <returns>Null, or why it was not made.</returns>
+    public string? Remake(Func<string?> change, bool resume)
+    {
+        if (!TryDismissStreams())
+        {
+            return "the trace streams are still busy with what was recorded";
+        }
+        _instance.StopRecording();
+        string? refusal = null;
+        _unreported.AddRange(_instance.BeginGeneration(() => refusal = change()));
+        // vCPUs have nothing to join before the next session, or the rest of this one.
+        _link = null;
+        if (resume)
+        {
+            _instance.StartRecording();
+            FollowOnlineCpus();
+        }
+        return refusal;
+    }
+
+    /// <summary>The kernel refuses to switch a tracer while any reader has a ring open (<c>trace_ref</c>).</summary>
+    private bool TryDismissStreams()
+    {
+        if (_link is SessionLink link && !IsDoneWith(link))
+        {
+            return false;
+        }
+        _streams.ForEach(s => s.Dismiss());
+        Recurring left = new(DismissLimit);
+        while (!_streams.TrueForAll(s => s.HasEnded))
+        {
+            if (left.IsDue())
+            {
+                return false;
+            }
+            SocketWait.Sleep(_owner, left.MillisecondsLeft);
+        }
+        _streams.ForEach(s => s.Dispose());
+        _streams.Clear();
+        _online = [];
+        return true;
+    }
+
     /// <summary>Figures of all rings, those of thrown-away ones first; streams that ended with their vCPU are reported a last time.</summary>
     /// <param name="leaves">The agent's last report: rings that are not drained stay as they are for the next one.</param>
     /// <returns>Events in them.</returns>
@@ -129,7 +175,7 @@ internal sealed class TraceRecorder : IDisposable
         {
             SendIfWithinLimit(control, link, counters);
         }
-        _unreported = [];
+        _unreported.Clear();
         List<CpuStream> ended = [];
         foreach (CpuStream stream in _streams)
         {

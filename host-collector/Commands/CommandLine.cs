@@ -9,6 +9,9 @@ namespace VsockPair.Commands;
 /// <summary>Options that more than one command has, and how their values are read.</summary>
 internal sealed class CommandLine
 {
+    private const string GuestClock = "guest";
+    private const string HostClock = "host";
+
     public static string Version { get; } = $"vsockpair {typeof(CommandLine).Assembly.GetName().Version?.ToString(3)}";
 
     public Option<string?> Config { get; } = new("--config")
@@ -43,6 +46,14 @@ internal sealed class CommandLine
 
     public Option<ExportFormat?> Format { get; } = FormatOption();
 
+    public Option<string> Clock { get; } = ClockOption();
+
+    public Option<string?> HostTrace { get; } = new("--host-trace")
+    {
+        Description = "Time stamps of this trace.dat of the host's, recorded with trace-cmd record -C mono: trace-cmd report -i FILE -i EXPORT shows both in one order",
+        HelpName = "FILE",
+    };
+
     public Option<ListenSpec[]> Listen { get; } = new("--listen")
     {
         Description = $"Where to listen, instead of the configured places: {ListenSpec.Forms}",
@@ -68,7 +79,8 @@ internal sealed class CommandLine
     public LossesRequest LossesOf(ParseResult parsed) => new(parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Json));
 
     public ExportRequest ExportOf(ParseResult parsed) => new(
-        parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Cpu) ?? [], parsed.GetValue(OutputFile), parsed.GetValue(Format));
+        parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Cpu) ?? [], parsed.GetValue(OutputFile), parsed.GetValue(Format),
+        parsed.GetValue(Clock) == HostClock, parsed.GetValue(HostTrace));
 
     private Selection SelectionOf(ParseResult parsed) => new(parsed.GetValue(Since), parsed.GetValue(Until), parsed.GetValue(Boot));
 
@@ -110,6 +122,15 @@ internal sealed class CommandLine
             return point;
         },
     };
+
+    private static Option<string> ClockOption()
+    {
+        Option<string> option = new("--clock")
+        {
+            Description = "Time stamps of the guest's trace clock, or of the host's realtime, which several guests share", DefaultValueFactory = _ => GuestClock,
+        };
+        return option.AcceptOnlyFromAmong(GuestClock, HostClock);
+    }
 
     private static Option<ExportFormat?> FormatOption()
     {

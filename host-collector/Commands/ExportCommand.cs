@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using VsockPair.Clocks;
 using VsockPair.Export;
 using VsockPair.History;
 using VsockPair.Text;
@@ -7,7 +8,10 @@ using VsockPair.Text;
 namespace VsockPair.Commands;
 
 /// <summary>What <c>vsockpair export</c> was asked for.</summary>
-internal sealed record ExportRequest(string Guest, Selection Selection, IReadOnlyList<int> Cpus, string? Output, ExportFormat? Format);
+/// <param name="OnHostClock">Time stamps of the host's realtime instead of the guest's trace clock.</param>
+/// <param name="HostTrace">The host's own trace.dat, on whose clock the time stamps shall be.</param>
+internal sealed record ExportRequest(
+    string Guest, Selection Selection, IReadOnlyList<int> Cpus, string? Output, ExportFormat? Format, bool OnHostClock = false, string? HostTrace = null);
 
 /// <summary>
 /// <c>vsockpair export NAME</c>: the trace of one boot, or a stretch of it, in a format of other tools, from files alone. Without a range the newest boot. A range in
@@ -23,6 +27,7 @@ internal static class ExportCommand
         ExportFormat format = FormatOf(request);
         StoredGuest guest = StoredGuest.Find(context.Store, request.Guest);
         ExportSource source = Choose(context, request, guest);
+        source = source with { Times = TimesOf(request, format, source) };
         string path = request.Output ?? DefaultPath(guest, format, context.Time);
 
         using CancellationTokenSource stop = new();
@@ -74,7 +79,7 @@ internal static class ExportCommand
         foreach (StoredBoot boot in boots.Reverse())
         {
             BootRecording recording = BootRecording.Open(boot);
-            BootClock? clock = BootClock.Load(boot, context.Error);
+            ClockModel? clock = ClockModel.Load(boot, context.Error);
             if (recording.Newest is not ulong newest || range.InGuestClock(boot, clock, context.Error) is not (long from, long to)
                 || newest < (ulong)from || recording.Oldest > (ulong)to)
             {
@@ -106,6 +111,21 @@ internal static class ExportCommand
             context.Error.WriteLine($"boot {other.Name}, first seen {Storage.RfcTimeConverter.Text(other.Started)}, lies in that range as well; export it with -b {other.Name}");
         }
         return Only(request.Cpus, chosen);
+    }
+
+    private static ExportTimes TimesOf(ExportRequest request, ExportFormat format, ExportSource source)
+    {
+        if (!request.OnHostClock && request.HostTrace is null)
+        {
+            return ExportTimes.Guest;
+        }
+        if (request.HostTrace is not null && format.Name != ExportFormat.TraceDat)
+        {
+            throw new CommandFailure(ExitCode.Usage, $"--host-trace is for .{ExportFormat.TraceDat}, which trace-cmd report shows together with it; here use --clock host");
+        }
+        ClockModel clock = source.Clock ?? throw new CommandFailure(
+            ExitCode.Failed, $"boot {source.Boot.Name} has no clock sample, so its events have no place in host time; leave --clock and --host-trace out");
+        return request.HostTrace is null ? ExportTimes.HostRealTime(clock) : ExportTimes.HostTrace(clock, HostTraceFile.Read(request.HostTrace));
     }
 
     private static ExportSource Only(IReadOnlyList<int> cpus, ExportSource source)
@@ -144,6 +164,16 @@ internal static class ExportCommand
         }
         string target = path == ExportFile.StandardOutputName ? "" : TerminalText.Escape(path) + ": ";
         error.WriteLine($"{target}{Units.Count(counts.Events)} events of boot {source.Boot.Name}, {lost}");
+        if (source.Times.Line is ClockLine line)
+        {
+            ClockPrecision precision = ClockPrecision.Of(line, source.ClockStretch.From, source.ClockStretch.To);
+            error.WriteLine((precision.Error, precision.Doubtful) switch
+            {
+                (_, 0) => $"host time ±{Units.Seconds(precision.Error)}",
+                (0, _) => $"host time ±{Units.Seconds(precision.DoubtfulError)}, because the clocks jumped between the samples before and after",
+                _ => $"host time ±{Units.Seconds(precision.Error)}; in {Units.Seconds(precision.Doubtful)} around jumps of the clocks ±{Units.Seconds(precision.DoubtfulError)}",
+            });
+        }
     }
 
     private static CommandFailure NothingFound(StoredGuest guest, ExportRequest request) => new(

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+using VsockPair.Clocks;
 using VsockPair.Status;
 using VsockPair.Storage;
 
@@ -59,6 +61,10 @@ internal sealed record GuestReport
     public required long StoredBytes { get; init; }
 
     public required IReadOnlyList<string> Notes { get; init; }
+
+    /// <summary>Of the newest boot, where one guest was asked for: it takes all of that boot's samples.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ClockReport? Clock { get; init; }
 
     public static GuestReport Of(StoredGuest guest, CollectorStatus? status, DateTimeOffset now, TextWriter remarks)
     {

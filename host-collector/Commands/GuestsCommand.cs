@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using VsockPair.Clocks;
 using VsockPair.Status;
 using VsockPair.Storage;
 using VsockPair.Text;
@@ -19,6 +21,10 @@ internal static class GuestsCommand
             : [.. StoredGuest.Names(context.Store).Select(n => StoredGuest.Open(context.Store, n))];
         CollectorStatus? status = LiveStatus.TryAsk(context.Store, out string missing);
         GuestReport[] reports = [.. guests.Select(g => GuestReport.Of(g, status, now, context.Error))];
+        if (name is not null && guests[0].NewestBoot is StoredBoot boot && ClockModel.Load(boot, context.Error) is ClockModel clock)
+        {
+            reports[0] = reports[0] with { Clock = ClockReport.Of(clock) };
+        }
         if (json)
         {
             context.Output.WriteLine(name is null
@@ -90,6 +96,7 @@ internal static class GuestsCommand
         facts.Add("stored", Units.Bytes(report.StoredBytes));
         facts.Add("history held", Held(report));
         facts.Add("lost this boot", Lost(report));
+        WriteClock(facts, report.Clock, now);
         if (report.OverBudget == true)
         {
             facts.Add("over budget", "sends more than GuestRate: its ring loses the rest");
@@ -105,6 +112,27 @@ internal static class GuestsCommand
         facts.Write(output);
         WriteStreams(output, report.Streams ?? []);
         WriteBoots(output, guest);
+    }
+
+    private static void WriteClock(Table facts, ClockReport? clock, DateTimeOffset now)
+    {
+        if (clock is null)
+        {
+            facts.Add("clock", "no sample yet");
+            return;
+        }
+        string kmsg = clock.KmsgErrorNs is long error ? $"kernel log ±{Units.Seconds(error)}" : "kernel log not known";
+        facts.Add("clock", $"trace ±{Units.Seconds(clock.ErrorNs)}, {kmsg}, {Units.Count(clock.Samples)} samples, the last {Units.Duration(now - clock.LastSample)} ago");
+        facts.Add("", string.Create(CultureInfo.InvariantCulture, $"runs {Math.Abs(clock.DriftPpm):0.0} ppm {(clock.DriftPpm < 0 ? "slower" : "faster")} than the host's; ")
+            + $"the guest's own date is {Units.Seconds(Math.Abs(clock.RealtimeAheadNs))} {(clock.RealtimeAheadNs < 0 ? "behind" : "ahead")}");
+        if (clock.Jumps > 0)
+        {
+            facts.Add("", $"{Units.Count(clock.Jumps)} {(clock.Jumps == 1 ? "jump" : "jumps")} (pause, restore, migration, suspend, a clock that was set), newest:");
+        }
+        foreach (ClockJump jump in clock.LastJumps.TakeLast(3))
+        {
+            facts.Add("", $"{RfcTimeConverter.Text(jump.Time)}  host time jumped {(jump.AheadNs < 0 ? "back" : "ahead")} by {Units.Seconds(Math.Abs((decimal)jump.AheadNs))}");
+        }
     }
 
     private static void WriteStreams(TextWriter output, IReadOnlyList<StreamStatus> streams)

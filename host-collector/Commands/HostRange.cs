@@ -1,3 +1,4 @@
+using VsockPair.Clocks;
 using VsockPair.History;
 
 namespace VsockPair.Commands;
@@ -36,7 +37,7 @@ internal sealed class HostRange
             {
                 if (line.Newest(boot) is long newest)
                 {
-                    BootClock? clock = BootClock.Load(boot, remarks);
+                    ClockModel? clock = ClockModel.Load(boot, remarks);
                     return new HostRange(selection, line, boot, newest, clock is null ? null : line.HostAt(clock, newest));
                 }
             }
@@ -45,7 +46,7 @@ internal sealed class HostRange
     }
 
     /// <summary>Both ends on the guest's clock; null when nothing of it is meant, or none of it can be placed.</summary>
-    public (long From, long To)? InGuestClock(StoredBoot boot, BootClock? clock, TextWriter remarks)
+    public (long From, long To)? InGuestClock(StoredBoot boot, ClockModel? clock, TextWriter remarks)
     {
         if (!TryPlace(_selection.Since, boot, clock, 0, out long from) || !TryPlace(_selection.Until, boot, clock, long.MaxValue, out long to))
         {
@@ -71,14 +72,14 @@ internal sealed class HostRange
         if (point?.SinceBoot is long guestTime)
         {
             StoredBoot? boot = _selection.Boot is null ? guest.NewestBoot : guest.FindBoot(_selection.Boot);
-            return (boot is null ? null : BootClock.Load(boot, remarks)) is BootClock clock
+            return (boot is null ? null : ClockModel.Load(boot, remarks)) is ClockModel clock
                 ? _line.HostAt(clock, guestTime)
                 : throw new CommandFailure(ExitCode.Failed, $"boot {boot?.Name} has no clock sample that places boot+ in host time; write an RFC 3339 time");
         }
         return point?.Host;
     }
 
-    private bool TryPlace(TimePoint? point, StoredBoot boot, BootClock? clock, long open, out long guestTime)
+    private bool TryPlace(TimePoint? point, StoredBoot boot, ClockModel? clock, long open, out long guestTime)
     {
         guestTime = point?.SinceBoot ?? open;
         if (point is not { IsHostTime: true })

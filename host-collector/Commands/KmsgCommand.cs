@@ -1,3 +1,4 @@
+using VsockPair.Clocks;
 using VsockPair.History;
 using VsockPair.Storage;
 
@@ -100,7 +101,7 @@ internal sealed class KmsgCommand
 
     private (KmsgLog Log, KmsgChoice Choice)? Open(StoredBoot boot, HostRange range)
     {
-        BootClock? clock = _request.Json || range.NeedsClock ? BootClock.Load(boot, _context.Error) : null;
+        ClockModel? clock = _request.Json || range.NeedsClock ? ClockModel.Load(boot, _context.Error) : null;
         if (range.InGuestClock(boot, clock, _context.Error) is not (long from, long to))
         {
             return null;

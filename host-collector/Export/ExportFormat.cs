@@ -7,9 +7,11 @@ namespace VsockPair.Export;
 /// <param name="CanBeStreamed">Into a pipe.</param>
 internal sealed record ExportFormat(string Name, bool CanBeStreamed, Func<IExporter> Create)
 {
+    public const string TraceDat = "dat";
+
     public static IReadOnlyList<ExportFormat> All { get; } =
     [
-        new("dat", CanBeStreamed: false, () => new TraceDatExporter()),
+        new(TraceDat, CanBeStreamed: false, () => new TraceDatExporter()),
         new("pftrace", CanBeStreamed: true, () => new PerfettoExporter()),
         new("txt", CanBeStreamed: true, () => new TextExporter()),
         new("ndjson", CanBeStreamed: true, () => new NdjsonExporter()),

@@ -1,3 +1,4 @@
+using VsockPair.Clocks;
 using VsockPair.Commands;
 using VsockPair.History;
 using VsockPair.Storage;
@@ -18,15 +19,28 @@ internal sealed record ExportSource
     public required BootMetadata Metadata { get; init; }
 
     /// <summary>Null when nothing places this boot in host time.</summary>
-    public required BootClock? Clock { get; init; }
+    public required ClockModel? Clock { get; init; }
+
+    public ExportTimes Times { get; init; } = ExportTimes.Guest;
 
     public StoredBoot Boot => Recording.Boot;
+
+    /// <summary>From the oldest stored to the newest event that is meant, as far as a clock can show such times.</summary>
+    public (long From, long To) ClockStretch
+    {
+        get
+        {
+            (ulong from, ulong to) = Stretch;
+            return ((long)Math.Min(from, ClockPoint.FromLimit), (long)Math.Min(to, ClockPoint.FromLimit));
+        }
+    }
+
+    private TraceRange Stretch => new(Math.Max(Range.From, Recording.Oldest ?? 0), Math.Min(Range.To, Recording.Newest ?? 0));
 
     /// <summary>How far a moment is from the beginning of what is exported to its end.</summary>
     public double FractionAt(ulong time)
     {
-        ulong from = Math.Max(Range.From, Recording.Oldest ?? 0);
-        ulong to = Math.Min(Range.To, Recording.Newest ?? 0);
+        (ulong from, ulong to) = Stretch;
         return to <= from || time <= from ? 0 : (double)(time - from) / (to - from);
     }
 

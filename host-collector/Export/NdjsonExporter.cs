@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using VsockPair.Commands;
+using VsockPair.Clocks;
 using VsockPair.Decoding;
 using VsockPair.History;
 using VsockPair.Storage;
@@ -92,9 +92,9 @@ internal sealed class NdjsonExporter : EventExporter, IDisposable
         _line.ResetWrittenCount();
         _json.Reset();
         _json.WriteStartObject();
-        if (time is ulong known && _source.Clock is BootClock clock)
+        if (time is ulong known && _source.Clock is ClockModel clock)
         {
-            _json.WriteString("time", RfcTimeConverter.Text(clock.HostAtBoot((long)Math.Min(known, long.MaxValue))));
+            _json.WriteString("time", RfcTimeConverter.Text(clock.HostAtBoot((long)Math.Min(known, long.MaxValue)).Time));
         }
         else
         {

@@ -12,12 +12,14 @@ namespace VsockPair.Export;
 internal sealed class TextExporter : EventExporter
 {
     private readonly TextLine _line = new();
+    private ExportTimes _times = null!;
     private ReportText _report = null!;
     private Stream _target = null!;
     private bool _told;
 
     protected override void Begin(ExportSource source, EventCatalog catalog, Stream target)
     {
+        _times = source.Times;
         _report = new ReportText(catalog);
         _target = target;
         // trace-cmd counts up to the highest one.
@@ -34,7 +36,7 @@ internal sealed class TextExporter : EventExporter
             _told = false;
             return;
         }
-        _told = _report.Append(_line, vcpu, ringEvent, next);
+        _told = _report.Append(_line, vcpu, _times.Stamp(ringEvent), next);
         EndLine();
     }
 

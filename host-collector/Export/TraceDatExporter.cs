@@ -20,6 +20,8 @@ internal sealed class TraceDatExporter : IExporter
     private const ushort OptionCpuCount = 8;
     private const ushort OptionVersion = 9;
     private const ushort OptionTraceId = 11;
+    private const ushort OptionTimeShift = 12;
+    private const ushort OptionGuest = 13;
 
     private readonly ExportCounts _counts = new();
     private byte[] _rest = [];
@@ -34,6 +36,11 @@ internal sealed class TraceDatExporter : IExporter
         file.AddOption(OptionUname, $"Linux {source.Guest.Name} {source.Boot.Record?.Kernel}");
         file.AddOption(OptionVersion, CommandLine.Version);
         file.AddOption(OptionTraceId, IdOf(source.Boot));
+        file.AddOption(OptionGuest, GuestOf(file, source));
+        if (source.Times.Line is not null)
+        {
+            file.AddOption(OptionTimeShift, TimeShift.Encode(file, source.Times, source.ClockStretch, source.Recording.Vcpus.Max(v => v.Number) + 1));
+        }
 
         long start = file.BeginBuffer();
         using MemoryStream option = new();
@@ -182,6 +189,16 @@ internal sealed class TraceDatExporter : IExporter
     private static string StatsOf(VcpuRecording vcpu, VcpuLosses losses, long events) => string.Create(
         CultureInfo.InvariantCulture,
         $"CPU: {vcpu.Number}\nentries: {events}\noverrun: {losses.Ring}\nlost in transport: {losses.Transport}\nremoved by retention: {losses.Retention}\n");
+
+    /// <summary>The name that belongs to the trace id. The host's threads behind the vCPUs are not known here, so none is listed.</summary>
+    private static byte[] GuestOf(TraceDatFile file, ExportSource source)
+    {
+        using MemoryStream option = new();
+        option.Write(Encoding.UTF8.GetBytes(source.Guest.Name + '\0'));
+        option.Write(IdOf(source.Boot));
+        file.Write(option, 0u);
+        return option.ToArray();
+    }
 
     /// <summary>The same boot has the same id in every export, so that files that refer to each other can be made at different times.</summary>
     public static byte[] IdOf(StoredBoot boot) => SHA256.HashData(Encoding.UTF8.GetBytes(boot.Name))[..sizeof(ulong)];

@@ -1,3 +1,4 @@
+using VsockPair.Clocks;
 using VsockPair.Commands;
 
 namespace VsockPair.History;
@@ -14,25 +15,25 @@ internal abstract class GuestTimeLine
     /// <summary>When the newest record was stamped; null when nothing is stored.</summary>
     public abstract long? Newest(StoredBoot boot);
 
-    public abstract DateTimeOffset HostAt(BootClock clock, long guestTime);
+    public abstract DateTimeOffset HostAt(ClockModel clock, long guestTime);
 
-    public abstract long GuestAt(BootClock clock, DateTimeOffset hostTime);
+    public abstract long GuestAt(ClockModel clock, DateTimeOffset hostTime);
 
     private sealed class LogLine : GuestTimeLine
     {
         public override long? Newest(StoredBoot boot) => KmsgLog.NewestNanoseconds(boot);
 
-        public override DateTimeOffset HostAt(BootClock clock, long guestTime) => clock.HostAtLocal(guestTime);
+        public override DateTimeOffset HostAt(ClockModel clock, long guestTime) => clock.HostAtLocal(guestTime).Time;
 
-        public override long GuestAt(BootClock clock, DateTimeOffset hostTime) => clock.LocalAtHost(hostTime);
+        public override long GuestAt(ClockModel clock, DateTimeOffset hostTime) => clock.LocalAtHost(hostTime);
     }
 
     private sealed class TraceLine : GuestTimeLine
     {
         public override long? Newest(StoredBoot boot) => BootRecording.Open(boot).Newest is ulong newest ? (long)Math.Min(newest, long.MaxValue) : null;
 
-        public override DateTimeOffset HostAt(BootClock clock, long guestTime) => clock.HostAtBoot(guestTime);
+        public override DateTimeOffset HostAt(ClockModel clock, long guestTime) => clock.HostAtBoot(guestTime).Time;
 
-        public override long GuestAt(BootClock clock, DateTimeOffset hostTime) => clock.BootAtHost(hostTime);
+        public override long GuestAt(ClockModel clock, DateTimeOffset hostTime) => clock.BootAtHost(hostTime);
     }
 }

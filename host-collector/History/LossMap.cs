@@ -1,3 +1,4 @@
+using VsockPair.Clocks;
 using VsockPair.Commands;
 using VsockPair.Storage;
 
@@ -11,7 +12,7 @@ internal sealed class LossMap
 {
     private readonly Dictionary<string, VcpuLosses> _vcpus = new(StringComparer.Ordinal);
 
-    public static LossMap Load(StoredGuest guest, BootRecording recording, BootClock? clock, TextWriter remarks)
+    public static LossMap Load(StoredGuest guest, BootRecording recording, ClockModel? clock, TextWriter remarks)
     {
         LossMap map = new();
         foreach (VcpuRecording vcpu in recording.Vcpus)
@@ -53,7 +54,7 @@ internal sealed class VcpuLosses(VcpuRecording vcpu)
 
     public bool HasAny(IReadOnlyList<string>? names) => names?.Any(_files.Contains) == true;
 
-    public void Add(LossRecord loss, BootClock? clock)
+    public void Add(LossRecord loss, ClockModel? clock)
     {
         long events = Math.Max(0, loss.Events ?? 0);
         switch (loss.Source)

@@ -26,8 +26,8 @@ internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBy
         return [.. found.OrderBy(f => f.First).ThenBy(f => f.FilePath, StringComparer.Ordinal)];
     }
 
-    /// <summary>Null when retention took the file between its listing and now.</summary>
-    /// <exception cref="IOException">It cannot be read, or is damaged.</exception>
+    /// <summary>Null when retention took the file between its listing and now, or nothing can be made of it any more.</summary>
+    /// <exception cref="IOException">It cannot be read.</exception>
     public ISegmentReader? TryOpen() =>
         PagesReader.TryOpen(FilePath, SubBufferBytes) ?? (ISegmentReader?)CompressedReader.TryOpen(SegmentForms.CompressedPath(FilePath), SubBufferBytes);
 
@@ -36,6 +36,10 @@ internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBy
     {
         foreach (SegmentFile file in FindAll(folder).Reverse())
         {
+            if (SegmentSum.TryRead(file.FilePath) is SegmentSummary sum)
+            {
+                return sum.Last;
+            }
             using ISegmentReader? segment = file.TryOpen();
             if (segment is { Slots: > 0 })
             {

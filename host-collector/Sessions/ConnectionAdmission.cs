@@ -116,7 +116,7 @@ internal sealed class ConnectionAdmission(
             old.Change(r => r with { Ended = store.Now, EndReason = EndReasons.Superseded });
         }
         FrameConnection control = new(connection);
-        GuestSession session = new(guest, boot, id, Math.Clamp(hello.Control.PossibleCpus, 1, registry.MaxCpus), control, store, disk, registry, times, log);
+        GuestSession session = new(guest, boot, id, hello.Control, control, store, disk, registry, times, log);
         guest.Add(session);
         registry.Add(session);
         string reason = EndReasons.Closed;

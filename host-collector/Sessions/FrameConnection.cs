@@ -10,6 +10,9 @@ internal sealed class FrameConnection : IDisposable
 {
     private const int MaxUnsentBytes = 64 << 10;
 
+    /// <summary>The collector's largest frame is a trace request, whose text has a limit.</summary>
+    private const int MaxSentFrameBytes = 2 * Wire.MaxTraceTextChars;
+
     private readonly Lock _gate = new();
     private readonly CancellationTokenSource _closed = new();
     private readonly PeerConnection _peer;
@@ -76,7 +79,7 @@ internal sealed class FrameConnection : IDisposable
     /// <returns>False when the peer has left too much unread: the connection is of no more use.</returns>
     public bool TrySend<T>(in T message) where T : struct, IMessage<T>
     {
-        Span<byte> frame = stackalloc byte[2048];
+        Span<byte> frame = stackalloc byte[MaxSentFrameBytes];
         byte[] bytes = frame[..Frame.Encode(message, frame)].ToArray();
         lock (_gate)
         {

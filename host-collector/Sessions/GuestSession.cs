@@ -14,7 +14,8 @@ internal sealed class GuestSession
     private readonly SessionRegistry _registry;
     private readonly FrameConnection _control;
     private readonly FileReceiver _files;
-    private readonly ClockBurst _clocks = new();
+    private readonly ClockSampler _clocks;
+    private readonly TraceConversation _trace;
     private readonly SessionTimes _times;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
@@ -24,26 +25,27 @@ internal sealed class GuestSession
     private KmsgConnection? _kmsg;
     private long _heard;
     private long _nextHeartbeat;
-    private long _nextBurst;
     private ulong _heartbeats;
     private bool _ending;
 
-    public GuestSession(Guest guest, BootStore boot, Guid id, int vcpus, FrameConnection control, CollectorStore store, DiskState disk, SessionRegistry registry, SessionTimes times, ILogger log)
+    public GuestSession(Guest guest, BootStore boot, Guid id, in ControlHello claims, FrameConnection control, CollectorStore store, DiskState disk, SessionRegistry registry, SessionTimes times, ILogger log)
     {
         Guest = guest;
         Boot = boot;
         Id = id;
-        Vcpus = vcpus;
+        Vcpus = Math.Clamp(claims.PossibleCpus, 1, registry.MaxCpus);
+        AnswersTraceRequests = claims.Capabilities is AgentCapabilities can && can.HasFlag(AgentCapabilities.TraceControl);
         _control = control;
         _registry = registry;
         _times = times;
+        _trace = new TraceConversation(times.TraceAnswer);
         _time = store.Time;
         _log = log;
         _files = new FileReceiver(this, store, disk, log);
         ConnectedSince = store.Now;
         _heard = Environment.TickCount64;
         _nextHeartbeat = _heard + (long)times.Heartbeat.TotalMilliseconds;
-        _nextBurst = _heard;
+        _clocks = new ClockSampler(times.ClockBurst, _heard);
     }
 
     public Guest Guest { get; }
@@ -56,6 +58,8 @@ internal sealed class GuestSession
 
     /// <summary>As the guest claims, and at most as many as are accepted.</summary>
     public int Vcpus { get; }
+
+    public bool AnswersTraceRequests { get; }
 
     public DateTimeOffset ConnectedSince { get; }
 
@@ -131,12 +135,11 @@ internal sealed class GuestSession
             _nextHeartbeat = now + (long)_times.Heartbeat.TotalMilliseconds;
             Send(new Heartbeat(_heartbeats++));
         }
-        if (now >= _nextBurst)
+        lock (_clocks)
         {
-            _nextBurst = now + (long)_times.ClockBurst.TotalMilliseconds;
-            lock (_clocks)
+            if (_clocks.Due(now) is Ping ping)
             {
-                Send(_clocks.Start());
+                Send(ping);
             }
         }
     }
@@ -150,6 +153,9 @@ internal sealed class GuestSession
             _control.Dispose();
         }
     }
+
+    /// <inheritdoc cref="TraceConversation.AskAsync"/>
+    public Task<TraceAnswer> AskTraceAsync(TraceRequest request) => _trace.AskAsync(request, r => Send(r), _control.Closed);
 
     /// <summary>The agent has shown that it knows this session: an older one no longer continues the boot's life.</summary>
     public void Confirm()
@@ -310,6 +316,8 @@ internal sealed class GuestSession
                 return FileChunk.TryDecode(body, out FileChunk chunk) ? _files.Take(chunk) : Violation.BadFrame;
             case MessageType.FileGone:
                 return Frame.TryDecode(body, out FileGone gone) ? _files.Take(gone) : Violation.BadFrame;
+            case MessageType.TraceAnswer:
+                return Frame.TryDecode(body, out TraceAnswer answer) ? _trace.Take(answer) : Violation.BadFrame;
             case MessageType.Goodbye:
                 goodbye = Frame.TryDecode(body, out Goodbye _);
                 return goodbye ? null : Violation.BadFrame;
@@ -323,7 +331,7 @@ internal sealed class GuestSession
     {
         lock (_clocks)
         {
-            if (!_clocks.Take(pong, _time.GetUtcNow(), out Ping? next, out ClockSample? sample))
+            if (!_clocks.Take(pong, _time.GetUtcNow(), Environment.TickCount64, out Ping? next, out ClockSample? sample))
             {
                 return Violation.UnaskedPong;
             }

@@ -17,6 +17,9 @@ internal sealed record SessionTimes
     /// <summary>Connections of one guest, beyond what its vCPUs need.</summary>
     public double AcceptsPerSecond { get; init; } = 5;
 
+    /// <summary>For an agent to answer a trace request.</summary>
+    public TimeSpan TraceAnswer { get; init; } = Wire.TraceTimeout;
+
     /// <summary>How long a collector that stops waits for its agents to end their streams.</summary>
     public TimeSpan StopWait { get; init; } = TimeSpan.FromSeconds(3);
 

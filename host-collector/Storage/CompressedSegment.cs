@@ -24,7 +24,8 @@ internal sealed class CompressedSegment : IDisposable
     public long ContentBytes => _table.TotalContentBytes;
 
     /// <returns>Null when there is no such file.</returns>
-    /// <exception cref="IOException">It cannot be read, or is damaged.</exception>
+    /// <exception cref="DamagedSegmentException">It is no such file, or not any more.</exception>
+    /// <exception cref="IOException">It cannot be read, or nothing that is compressed can.</exception>
     public static CompressedSegment? TryOpen(string path, int slotBytes)
     {
         SafeFileHandle file;
@@ -49,7 +50,7 @@ internal sealed class CompressedSegment : IDisposable
 
     /// <param name="offset">In the content, not negative.</param>
     /// <returns>Bytes read: fewer than asked for only where the content ends.</returns>
-    /// <exception cref="IOException">The file is damaged there.</exception>
+    /// <exception cref="DamagedSegmentException">The file is damaged there.</exception>
     public int Read(long offset, Span<byte> target)
     {
         int done = 0;
@@ -130,8 +131,11 @@ internal sealed class CompressedSegment : IDisposable
 
     private static IOException? Explain(string path, Exception e) => e switch
     {
-        InvalidDataException => new IOException($"{path} is damaged: {e.Message}", e),
+        InvalidDataException => new DamagedSegmentException(path, e),
         DllNotFoundException => new IOException(Zstd.MissingMessage, e),
         _ => null,
     };
 }
+
+/// <summary>A compressed segment, or a part of it, holds something else than was written.</summary>
+internal sealed class DamagedSegmentException(string path, Exception reason) : IOException($"{path} is damaged: {reason.Message}", reason);

@@ -58,9 +58,9 @@ internal sealed class Compressor(CollectorStore store, DiskState disk, Compressi
             }
             while (!_stop.Token.WaitHandle.WaitOne(times.Every));
         }
-        catch (OperationCanceledException)
+        catch (Exception e) when (_stop.IsCancellationRequested && e is OperationCanceledException or InvalidOperationException)
         {
-            // The collector stops.
+            // The collector stops, or did so already: a busy host gave this thread no CPU in time.
         }
         catch (DllNotFoundException)
         {

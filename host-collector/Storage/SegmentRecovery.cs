@@ -83,7 +83,7 @@ internal static unsafe class SegmentRecovery
             SegmentSum.Write(segment, hash.GetHashAndReset(), tally.Slots, tally.Events, tally.First, tally.Last, bytes: null);
             return tally.Events;
         }
-        catch (IOException)
+        catch (DamagedSegmentException)
         {
             return 0;
         }

@@ -167,7 +167,7 @@ public sealed record ClockSample
 
     public required long GuestRealTime { get; init; }
 
-    /// <summary>Half the round trip.</summary>
+    /// <summary>Half the round trip, and what lay between the host's two readings: no delay on the way makes it more.</summary>
     public required long Error { get; init; }
 
     /// <summary>What printk stamps, at guest trace clock <see cref="GuestLocalAtBoot"/>.</summary>

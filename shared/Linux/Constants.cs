@@ -16,6 +16,7 @@ public static class Constants
     public const int SO_ERROR = 4;
     public const int SO_SNDBUF = 7;
     public const int SO_RCVBUF = 8;
+    public const int SO_PEERCRED = 17;
     public const int SO_RCVLOWAT = 18;
     public const int SO_ACCEPTCONN = 30;
     public const int SO_DOMAIN = 39;

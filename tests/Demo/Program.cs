@@ -69,7 +69,7 @@ foreach (StoredBoot boot in stored.Boots)
 }
 Console.WriteLine($"""
 
-    trace/cpuN/*.pages   the kernel's own ring-buffer pages, with a .sum beside each closed one
+    trace/cpuN/*.pages   the kernel's own ring-buffer pages, with a .sum beside each closed one, and compressed (.zst) a minute later
     kmsg/*.kmsg          what /dev/kmsg returned, byte for byte
     pstore/              crash records, byte for byte
     ../../metadata/      event formats, symbols, types: what decoding needs

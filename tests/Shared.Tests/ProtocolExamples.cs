@@ -67,7 +67,7 @@ internal static class ProtocolExamples
         ["tail"] = new ProtocolExample(EncodeTail, EncodeTailAgain),
     };
 
-    private static TraceSettings Kmalloc => TraceSettings.None with { Events = ["kmem:kmalloc"], Filters = ["kmem:kmalloc bytes_req > 4096"], BufferKb = 1024 };
+    private static TraceSettings Kmalloc => TraceSettings.None with { Events = ["kmem:kmalloc"], Filters = ["kmem:kmalloc bytes_req > 4096"], BufferKb = 1024, DynamicDebug = ["module kvm +p"] };
 
     private static Hello Connection(ConnectionKind kind) => new() { OldestVersion = 1, NewestVersion = 1, Kind = kind, BootId = Boot, Token = Token };
 

@@ -33,6 +33,16 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
 
     public string KernelRelease { get; init; } = "6.12.0-scripted";
 
+    /// <summary>Null for an agent of the first days.</summary>
+    public AgentCapabilities? Capabilities { get; init; } = AgentCapabilities.TraceControl;
+
+    /// <summary>What a ping is answered with.</summary>
+    public Func<Ping, Pong> AnswerPing { get; set; } = ping =>
+    {
+        long boot = Environment.TickCount64 * 1_000_000;
+        return new Pong(ping.Number, boot, DateTime.UtcNow.Ticks * 100, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? 100 : null);
+    };
+
     /// <summary>Of the live session.</summary>
     public Welcome Session { get; private set; }
 
@@ -61,6 +71,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
             SubBufferBytes = 4096,
             TraceClock = "boot",
             Notes = [],
+            Capabilities = Capabilities,
         },
     };
 
@@ -213,8 +224,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
             {
                 if (Frame.TryDecode(body, out Ping ping))
                 {
-                    long boot = Environment.TickCount64 * 1_000_000;
-                    link.Send(new Pong(ping.Number, boot, DateTime.UtcNow.Ticks * 100, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? 100 : null));
+                    link.Send(AnswerPing(ping));
                 }
                 else if (Frame.TryDecode(body, out Heartbeat heartbeat))
                 {

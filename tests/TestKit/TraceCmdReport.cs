@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
+using VsockPair.TestKit.Store;
 
 namespace VsockPair.TestKit;
 
@@ -46,8 +47,7 @@ public static class TraceCmdReport
                 await using FileStream all = File.Create(file);
                 foreach (string one in files)
                 {
-                    await using FileStream part = File.OpenRead(one);
-                    await part.CopyToAsync(all);
+                    await all.WriteAsync(StoredSegment.Read(one));
                 }
                 raw.Add(file);
             }
@@ -61,9 +61,9 @@ public static class TraceCmdReport
     }
 
     /// <summary>Hands each line of the report of a trace.dat to <paramref name="line"/>.</summary>
-    public static async Task PrintAsync(string file, Action<string> line)
+    public static async Task PrintAsync(string file, Action<string> line, params string[] options)
     {
-        using Process process = Start(Path.GetDirectoryName(file)!, ["report", "-i", file]);
+        using Process process = Start(Path.GetDirectoryName(file)!, ["report", .. options, "-i", file]);
         // Guest text is no UTF-8 for sure, and lines must compare byte for byte.
         using StreamReader output = new(process.StandardOutput.BaseStream, System.Text.Encoding.Latin1);
         Task<string> error = process.StandardError.ReadToEndAsync();

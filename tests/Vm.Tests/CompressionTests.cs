@@ -21,7 +21,7 @@ public sealed class CompressionTests(ITestOutputHelper output)
     [InlineData(GuestKernel.Linux61)]
     public async Task A_scheduler_recording_takes_a_third_of_the_disk_at_most_and_is_the_same(GuestKernel kernel)
     {
-        await using Lab lab = new(Lab.AmpleRates + "[Store]\nSegmentBytes=4M\n");
+        await using Lab lab = new(Lab.AmpleRates + "[Store]\nSegmentBytes=4M\nSegmentAge=5s\n");
         await lab.Collector.StartAsync();
         AgentGuest guest = await lab.StartGuestAsync(new GuestOptions { Kernel = kernel, Cpus = 2, Name = "web1" });
         await lab.WaitForStreamsAsync(guest);

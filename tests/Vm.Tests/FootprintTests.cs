@@ -64,7 +64,7 @@ public sealed class FootprintTests(ITestOutputHelper output)
         byte[] wanted = Encoding.ASCII.GetBytes(text);
         await lab.AwaitAsync(
             guest,
-            () => lab.Stored(guest.Name).OnlyBoot.Segments(cpu).Any(segment => File.ReadAllBytes(segment.Path).AsSpan().IndexOf(wanted) >= 0),
+            () => lab.Stored(guest.Name).OnlyBoot.Segments(cpu).Any(segment => segment.Read().AsSpan().IndexOf(wanted) >= 0),
             TimeSpan.FromSeconds(20),
             $"'{text}' in the store");
         return Stopwatch.GetElapsedTime(start);

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
+using VsockPair.Clocks;
 using VsockPair.Commands;
 using VsockPair.Decoding;
 using VsockPair.History;
@@ -15,6 +16,8 @@ namespace VsockPair.Export.Perfetto;
 /// </summary>
 internal sealed class PerfettoExporter : EventExporter
 {
+    private const int MostClockPairs = 4096;
+
     private readonly SortedDictionary<int, FtraceBundle> _bundles = [];
     private readonly Dictionary<int, FtraceBundle.Shape> _shapes = [];
     private readonly ProtoWriter _message = new();
@@ -46,7 +49,7 @@ internal sealed class PerfettoExporter : EventExporter
     protected override void WriteEvent(int vcpu, in RingEvent ringEvent, in RingEvent next)
     {
         _last = ringEvent.TimeStamp;
-        BundleOf(vcpu).Add(ringEvent);
+        BundleOf(vcpu).Add(_source.Times.Stamp(ringEvent));
     }
 
     protected override void WriteLoss(int vcpu, ulong? before, EventLoss loss)
@@ -86,11 +89,21 @@ internal sealed class PerfettoExporter : EventExporter
         _packets.Write(PerfettoFields.Packet.SystemInfo, _message.Bytes);
     }
 
-    /// <summary>Pairs of guest trace clock and host time: Perfetto converts between them piece by piece.</summary>
+    /// <summary>
+    /// Pairs of what the time stamps show and host time: Perfetto converts between them piece by piece. Stamps on the host's clock stand for the boot clock as well, which
+    /// Perfetto takes ftrace to be on.
+    /// </summary>
     private void WriteClocks()
     {
-        foreach ((long boot, long host) in _source.Clock?.PairsIn(_source.Range.From, _source.Range.To) ?? [])
+        if (_source.Clock is null)
         {
+            return;
+        }
+        (long from, long to) = _source.ClockStretch;
+        foreach ((long moment, long offset) in ClockMoments.Of(_source.Clock.RealTime, from, to, MostClockPairs))
+        {
+            long host = moment + offset;
+            long boot = (long)_source.Times.Stamp((ulong)moment);
             _message.Clear();
             WriteClock(PerfettoFields.Clock.BootTime, boot);
             WriteClock(PerfettoFields.Clock.RealTime, host);
@@ -125,7 +138,7 @@ internal sealed class PerfettoExporter : EventExporter
         }
         if (_message.Length > 0)
         {
-            _packets.Write(PerfettoFields.Packet.ProcessTree, _message.Bytes, Math.Max(_source.Range.From, _source.Recording.Oldest ?? 0));
+            _packets.Write(PerfettoFields.Packet.ProcessTree, _message.Bytes, _source.Times.Stamp((ulong)_source.ClockStretch.From));
         }
     }
 
@@ -154,20 +167,20 @@ internal sealed class PerfettoExporter : EventExporter
         _message.Number(PerfettoFields.Track.EventTrack, track);
         _message.Text(PerfettoFields.Track.EventCategory, category);
         _message.Text(PerfettoFields.Track.EventName, text);
-        _packets.Write(PerfettoFields.Packet.TrackEvent, _message.Bytes, time);
+        _packets.Write(PerfettoFields.Packet.TrackEvent, _message.Bytes, _source.Times.Stamp(time));
     }
 
     private delegate void WriteRecord(ulong time, string level, ReadOnlySpan<byte> text);
 
     /// <summary>Records of the kernel log in the range of the trace.</summary>
-    private sealed class LogSink(BootClock? clock, ulong from, ulong to, WriteRecord write) : IKmsgSink
+    private sealed class LogSink(ClockModel? clock, ulong from, ulong to, WriteRecord write) : IKmsgSink
     {
         private static readonly string[] Levels = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
 
         public bool Take(in KmsgRecord record)
         {
             // Without a sample the two clocks of the guest are close: both begin with the boot.
-            ulong time = (ulong)Math.Max(0, clock?.BootAtLocal(record.Nanoseconds) ?? record.Nanoseconds);
+            ulong time = (ulong)Math.Max(0, clock?.BootAtLocal(record.Nanoseconds).Nanoseconds ?? record.Nanoseconds);
             if (time > to)
             {
                 return time - to < KmsgChoice.Disorder;

@@ -17,6 +17,7 @@ public sealed class CompressionCostTests(ITestOutputHelper output) : IDisposable
     private const int SubBufferBytes = 65536;
     private const int BytesPerSend = 16 * SubBufferBytes;
     private const int SendsPerSecond = 100;
+    private const int MostAgain = 20;
     private const int ClockTicksPerSecond = 100; // sysconf(_SC_CLK_TCK), the same on every Linux.
 
     private readonly TestStore _store = new();
@@ -32,6 +33,11 @@ public sealed class CompressionCostTests(ITestOutputHelper output) : IDisposable
             foreach (bool compresses in round % 2 == 0 ? new[] { true, false } : [false, true])
             {
                 (double cost, double compressing, int compressed) = await RoundAsync(compresses);
+                for (int again = 0; compresses && compressed == 0 && again < MostAgain; again++)
+                {
+                    // Nobody left it a CPU: such a round says nothing.
+                    (cost, compressing, compressed) = await RoundAsync(compresses);
+                }
                 output.WriteLine($"{(compresses ? "with" : "without")} compression: {cost:F3} CPU-seconds per GB received; compression took {compressing:F2} s, {compressed} segments");
                 Assert.True(compressed > 0 == compresses, $"{compressed} segments were compressed");
                 (compresses ? with : without).Add(cost);

@@ -2,7 +2,6 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using VsockPair.Linux;
 using VsockPair.Sessions;
-using VsockPair.Storage;
 
 namespace VsockPair.Functional.Tests.Collector;
 
@@ -17,7 +16,7 @@ internal static class DyingCollector
     private static async Task<int> Main(string[] args)
     {
         (string store, string vmmSocket, bool hangs) = (args[0], args[1], bool.Parse(args[2]));
-        HostApplicationBuilder builder = ServeCommand.Build(InProcessCollector.OptionsFor(store, vmmSocket), new SessionTimes { FaultPatience = TimeSpan.FromSeconds(2) }, new CompressionTimes());
+        HostApplicationBuilder builder = ServeCommand.Build(InProcessCollector.OptionsFor(store, vmmSocket), new SessionTimes { FaultPatience = TimeSpan.FromSeconds(2) });
         builder.Services.AddHostedService(services => new LoopKiller(
             services.GetRequiredService<SessionRegistry>(), services.GetRequiredService<BulkLoops>(), services.GetRequiredService<GlobalSlots>(),
             Path.Combine(Path.GetDirectoryName(vmmSocket)!, Trigger)));

@@ -1,4 +1,6 @@
 using System.Net.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
@@ -18,8 +20,12 @@ internal sealed class InProcessCollector : IDisposable
     {
         _store = store;
         CollectorOptions options = OptionsFor(store.Folder, store.VmmSocket);
-        _run = Task.Run(() => ServeCommand.RunAsync(
-            ServeCommand.Build(change?.Invoke(options) ?? options, times ?? new SessionTimes(), compression ?? new CompressionTimes()), _stop.Token));
+        HostApplicationBuilder builder = ServeCommand.Build(change?.Invoke(options) ?? options, times ?? new SessionTimes());
+        if (compression is not null)
+        {
+            builder.Services.AddSingleton(compression);
+        }
+        _run = Task.Run(() => ServeCommand.RunAsync(builder, _stop.Token));
         TestStore.Await(() => _run.IsCompleted || Answers(store.Folder), "the collector listens");
     }
 
@@ -38,7 +44,7 @@ internal sealed class InProcessCollector : IDisposable
     public static CollectorStatus StatusOf(string store)
     {
         using ScriptedGuestLink link = new(Storage.StorePaths.ControlSocket(store));
-        return System.Text.Json.JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), StatusJson.Default.CollectorStatus)!;
+        return System.Text.Json.JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), ControlJson.Default.CollectorStatus)!;
     }
 
     /// <summary>A socket's file is there a moment before anybody listens on it.</summary>

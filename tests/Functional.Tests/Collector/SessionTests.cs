@@ -1,3 +1,4 @@
+using VsockPair.Commands;
 using VsockPair.Protocol;
 using VsockPair.Sessions;
 using VsockPair.Storage;
@@ -289,6 +290,31 @@ public sealed class SessionTests : IDisposable
         ClockSample sample = System.Text.Json.JsonSerializer.Deserialize(File.ReadAllLines(clock)[0], StoreJson.Default.ClockSample)!;
         Assert.InRange(sample.Error, 0, 1_000_000_000);
         Assert.NotNull(sample.GuestLocal);
+        // A session begins with more than one look, long before the next interval.
+        TestStore.Await(() => File.ReadAllLines(clock).Length >= 3, "two more bursts");
+    }
+
+    [Fact]
+    public async Task A_guest_that_answers_pings_with_nonsense_keeps_its_session_and_its_log_is_still_shown()
+    {
+        using InProcessCollector collector = new(_store, times: new SessionTimes { ClockBurst = TimeSpan.FromSeconds(1) });
+        Random random = new(1);
+        long[] extremes = [long.MinValue, -1, 0, long.MaxValue, long.MaxValue - 1];
+        long Any() => random.Next(2) == 0 ? extremes[random.Next(extremes.Length)] : random.NextInt64(long.MinValue, long.MaxValue);
+        using ScriptedGuest guest = new(_store.Socket) { AnswerPing = ping => new Pong(ping.Number, Any(), Any(), Any(), Any(), Any()) };
+        guest.Connect();
+        using ScriptedGuestLink kmsg = guest.OpenKmsg(out _);
+        ScriptedGuest.SendKmsg(kmsg, ScriptedGuest.KmsgRecord(0, "hello"));
+        string clock = StorePaths.Clock(_store.Boot(guest));
+        TestStore.Await(() => File.Exists(clock) && File.ReadAllLines(clock).Length >= 4, "four bursts");
+        Assert.Null(_store.BootRecord(guest).Ended);
+        foreach (string[] command in new string[][] { ["kmsg", TestStore.GuestName, "--json"], ["guests", TestStore.GuestName], ["kmsg", TestStore.GuestName, "-S", "-1h"] })
+        {
+            StringWriter output = new();
+            int exitCode = await CommandRunner.RunAsync(Program.Commands(output, output), ["--store", _store.Folder, .. command], output, output, CancellationToken.None);
+            Assert.True(exitCode is ExitCode.Done or ExitCode.NothingFound, output.ToString());
+            Assert.DoesNotContain("internal error", output.ToString(), StringComparison.OrdinalIgnoreCase);
+        }
     }
 
     public void Dispose() => _store.Dispose();

@@ -92,11 +92,15 @@ public sealed class TestStore : IDisposable
             SegmentSummary sum = JsonSerializer.Deserialize(File.ReadAllBytes(file + ".sum"), StoreJson.Default.SegmentSummary)!;
             Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(file))), sum.Sha256);
         }
-        foreach (StoredSegment segment in Directory.GetDirectories(StorePaths.Trace(boot)).SelectMany(StoredSegment.In))
+        foreach (StoredSegment segment in AllSegments(boot))
         {
             segment.CheckSummary();
         }
     }
+
+    /// <summary>Of every vCPU.</summary>
+    public static IReadOnlyList<StoredSegment> AllSegments(string boot) => !Directory.Exists(StorePaths.Trace(boot)) ? [] :
+        [.. Directory.GetDirectories(StorePaths.Trace(boot)).Order(StringComparer.Ordinal).SelectMany(StoredSegment.In)];
 
     public static string Kmsg(string boot) => Directory.Exists(StorePaths.Kmsg(boot))
         ? string.Concat(Directory.GetFiles(StorePaths.Kmsg(boot), "*.kmsg").Order(StringComparer.Ordinal).Select(f => File.ReadAllText(f, Encoding.UTF8)))

@@ -70,6 +70,9 @@ public sealed class SessionTests
 
         Assert.Equal(5u, pong.Number);
         Assert.Equal(12_345_678_000, pong.Local);
+        // printk stamps local_clock(), which ftrace calls "perf"; its "local" is another.
+        Assert.Equal("perf", run.Guest.Read($"{FakeGuest.LogClock}/trace_clock"));
+        Assert.Equal("0", run.Guest.Read($"{FakeGuest.LogClock}/tracing_on"));
         Assert.InRange(pong.LocalAtBoot!.Value, pong.Boot - 1_000_000_000, pong.Boot);
     }
 

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using VsockPair.Commands;
+using VsockPair.HostCollector.Tests.Clocks;
 using VsockPair.Status;
 using VsockPair.Storage;
 
@@ -49,6 +50,29 @@ public sealed class GuestsCommandTests : IDisposable
         Assert.InRange(guest.GetProperty("stored_bytes").GetInt64(), 1, 1 << 20);
         Assert.Equal(4, guest.GetProperty("vcpus").GetInt32());
         Assert.Equal(1500, guest.GetProperty("losses")[0].GetProperty("events").GetInt64());
+    }
+
+    [Fact]
+    public async Task Detail_tells_how_well_the_clocks_are_known_and_when_they_jumped()
+    {
+        FillOneGuest();
+        ClockWorld world = new(1) { Drift = -12e-6 };
+        world.Record(30);
+        world.Pause(60 * ClockWorld.Second);
+        world.Run(ClockWorld.Second);
+        world.Sample();
+        world.Record(5);
+        File.WriteAllLines(
+            StorePaths.Clock(_store.BootFolder(SampleStore.NewBoot)),
+            world.Samples.Select(s => JsonSerializer.Serialize(s with { GuestRealTime = s.HostRealTime - 90 * ClockWorld.Second }, StoreJson.Default.ClockSample)));
+        string detail = (await _store.RunAsync("guests", "web1")).Output;
+        Assert.Matches(@"clock +trace ±[1-9]\d\d µs, kernel log ±[1-9]\d\d µs, 36 samples, the last ", detail);
+        Assert.Matches(@"runs 1\d\.\d ppm slower than the host's; the guest's own date is 90 s behind", detail);
+        Assert.Contains("1 jump ", detail, StringComparison.Ordinal);
+        Assert.Matches(@"2025-\S+Z  host time jumped ahead by 60(\.\d)? s", detail);
+        JsonElement clock = JsonDocument.Parse((await _store.RunAsync("guests", "web1", "--json")).Output).RootElement.GetProperty("clock");
+        Assert.InRange(clock.GetProperty("error_ns").GetInt64(), 1, ClockWorld.Millisecond);
+        Assert.InRange(clock.GetProperty("last_jumps")[0].GetProperty("ahead_ns").GetInt64(), 59_999_000_000, 60_001_000_000);
     }
 
     [Fact]
@@ -218,7 +242,7 @@ public sealed class GuestsCommandTests : IDisposable
             using Socket client = await listener.AcceptAsync();
             byte[] buffer = new byte[256];
             request = Encoding.UTF8.GetString(buffer, 0, await client.ReceiveAsync(buffer));
-            await client.SendAsync(JsonSerializer.SerializeToUtf8Bytes(status, StatusJson.Default.CollectorStatus).Append((byte)'\n').ToArray());
+            await client.SendAsync(JsonSerializer.SerializeToUtf8Bytes(status, ControlJson.Default.CollectorStatus).Append((byte)'\n').ToArray());
         }
         return request;
     }

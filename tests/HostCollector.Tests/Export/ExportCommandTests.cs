@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Mono.Unix.Native;
+using VsockPair.Commands;
 using VsockPair.HostCollector.Tests.Commands;
 using VsockPair.Storage;
 using VsockPair.TestKit;
@@ -68,6 +69,34 @@ public sealed class ExportCommandTests : IDisposable
         string[] range = ["-S", "boot+100.000050", "-U", "boot+100.000520"];
         Assert.Equal(await ExportLinesAsync("txt", range), await ReportAsync(range));
         Assert.Equal(await ExportLinesAsync("txt", "--cpu", "3"), await ReportAsync("--cpu", "3"));
+    }
+
+    [TraceCmdFact]
+    public async Task On_the_hosts_clock_text_and_trace_cmd_show_the_hosts_time()
+    {
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 100));
+        _trace.WriteSegment(3, Start + 10_000_000, SampleTrace.SubBufferOf(Start + 10_000_000, 1000, 100));
+        string[] lines = await ExportLinesAsync("txt", "--clock", "host");
+        ulong noon = (ulong)(SampleStore.Noon - DateTimeOffset.UnixEpoch).Ticks * 100;
+        Assert.Equal(SampleTrace.Line(0, noon, 0), lines[1]);
+        Assert.Equal(SampleTrace.Line(3, noon + 10_099_000, 1099), lines[^1]);
+        Assert.Equal(lines[1..], (await ReportAsync("--clock", "host"))[1..]);
+        Assert.NotEqual(lines[1], (await ExportLinesAsync("txt"))[1]);
+    }
+
+    [Fact]
+    public async Task Host_clock_needs_a_sample_and_a_hosts_trace_needs_trace_cmds_format()
+    {
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 1));
+        (int exitCode, _, string error) = await _store.RunAsync("export", "web1", "-o", "-", "--format", "txt", "--host-trace", "host.dat");
+        Assert.Equal(ExitCode.Usage, exitCode);
+        Assert.Contains("use --clock host", error, StringComparison.Ordinal);
+        File.Delete(StorePaths.Clock(_store.BootFolder(SampleStore.NewBoot)));
+        (exitCode, _, error) = await _store.RunAsync("export", "web1", "-o", "-", "--format", "txt", "--clock", "host");
+        Assert.Equal(ExitCode.Failed, exitCode);
+        Assert.Contains("has no clock sample", error, StringComparison.Ordinal);
+        (exitCode, _, error) = await _store.RunAsync("export", "web1", "--clock", "sun");
+        Assert.Equal(ExitCode.Usage, exitCode);
     }
 
     /// <summary>A loss in transport lies after the last sub-buffer stored before it; the next one is full to its last bytes.</summary>

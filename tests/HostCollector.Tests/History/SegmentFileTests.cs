@@ -51,6 +51,19 @@ public sealed class SegmentFileTests : IDisposable
         Assert.Equal(part.Length, second.Read(7, SubBuffer.HeaderBytes, part));
         Assert.Equal(plain[1][(7 * SubBufferBytes + SubBuffer.HeaderBytes)..][..part.Length], part);
 
+        // A damaged frame costs its own slots, 256 KiB of them, a damaged index the segment, and neither the stream.
+        string compressed = SegmentForms.CompressedPath(before[1].FilePath);
+        byte[] bytes = File.ReadAllBytes(compressed);
+        bytes[100] ^= 1;
+        File.WriteAllBytes(compressed, bytes);
+        using (ISegmentReader damaged = before[1].TryOpen()!)
+        {
+            Assert.Null(damaged.HeaderOf(15));
+            Assert.Equal(damaged.HeaderOf(16), new SubBuffer(plain[1].AsSpan(16 * SubBufferBytes)));
+        }
+        File.WriteAllBytes(compressed, bytes[..^1]);
+        Assert.Null(before[1].TryOpen());
+
         StoredFile.Delete(before[1].FilePath);
         Assert.Null(before[1].TryOpen());
         Assert.Equal([before[0], before[2], before[3]], SegmentFile.FindAll(folder));

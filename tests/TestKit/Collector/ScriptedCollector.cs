@@ -67,6 +67,8 @@ public sealed class ScriptedCollector : IAsyncDisposable
 
     public ConcurrentQueue<string> Goodbyes { get; } = new();
 
+    public ConcurrentQueue<TraceAnswer> TraceAnswers { get; } = new();
+
     public ConcurrentQueue<byte[]> KmsgBatches { get; } = new();
 
     /// <summary>What went wrong while a connection was served; a test that expects none checks that this is empty.</summary>
@@ -184,6 +186,9 @@ public sealed class ScriptedCollector : IAsyncDisposable
                     break;
                 case MessageType.Pong when Frame.TryDecode(body, out Pong pong):
                     Pongs.Enqueue(pong);
+                    break;
+                case MessageType.TraceAnswer when Frame.TryDecode(body, out TraceAnswer told):
+                    TraceAnswers.Enqueue(told);
                     break;
                 case MessageType.Goodbye when Frame.TryDecode(body, out Goodbye goodbye):
                     Goodbyes.Enqueue(goodbye.Reason);

@@ -29,15 +29,18 @@ public sealed class StoredSegment(string path)
             .Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Select(file => new StoredSegment(file)),
     ];
 
-    public byte[] Read()
+    public byte[] Read() => Read(Path);
+
+    /// <summary>The content of a <c>.pages</c> file, whether it is there or was compressed.</summary>
+    public static byte[] Read(string path)
     {
         try
         {
-            return File.ReadAllBytes(Path);
+            return File.ReadAllBytes(path);
         }
-        catch (FileNotFoundException) when (File.Exists(CompressedPath))
+        catch (FileNotFoundException) when (File.Exists(path + Compressed))
         {
-            return Unpack(CompressedPath);
+            return Unpack(path + Compressed);
         }
     }
 

@@ -24,6 +24,9 @@ public static class StaticProgram
     /// <summary>Path of the compiled <c>socket-unit</c>: starts a program with a listening AF_VSOCK socket, as systemd does.</summary>
     public static Task<string> SocketUnitAsync() => CompileAsync("socket-unit", ReadResource("socket-unit.c"));
 
+    /// <summary>Path of the compiled <c>moment-marks</c>, for <see cref="MomentMarks"/>.</summary>
+    internal static Task<string> MomentMarksAsync() => CompileAsync("moment-marks", ReadResource("moment-marks.c"));
+
     internal static Task<string> CommandServerAsync() => CompileAsync("command-server", ReadResource("command-server.c"));
 
     /// <summary>Path of a library to preload into the vsock backend, see Programs/backend-guard.c for the reason.</summary>
