@@ -35,8 +35,16 @@ internal sealed class SessionService(
         loops.Dispose();
         foreach (BootStore boot in store.Guests.SelectMany(g => g.Boots))
         {
-            boot.CloseFiles();
-            boot.Housekeep();
+            try
+            {
+                boot.CloseFiles();
+                boot.Housekeep();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // One guest's folder; the files of all others are closed all the same.
+                log.HousekeepingFailed(boot.Folder, e.Message);
+            }
         }
         await store.Worker.FlushAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         log.Stopped();

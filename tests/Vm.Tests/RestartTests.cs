@@ -9,6 +9,8 @@ namespace VsockPair.Vm.Tests;
 /// <summary>A collector that dies, stops or hangs costs only what the ledger says, and never a stored byte.</summary>
 public sealed class RestartTests(ITestOutputHelper output)
 {
+    private const int MaxKmsgRecordBytes = 8192;
+
     private const int Kills = 20;
 
     [Fact]
@@ -132,9 +134,10 @@ public sealed class RestartTests(ITestOutputHelper output)
             }
             byte[] bytes = Content(path);
             int slot = path.EndsWith(".pages", StringComparison.Ordinal) ? new StoredSegment(path).SubBufferBytes : 1;
-            int kept = Math.Min(old.Length / slot * slot, bytes.Length);
+            // Of a kernel log the last record may have been torn.
+            int kept = slot == 1 ? Math.Min(old.Length, bytes.Length) : old.Length / slot * slot;
+            Assert.InRange(bytes.Length, slot == 1 ? old.Length - MaxKmsgRecordBytes : kept, kept);
             Assert.True(old.AsSpan(0, kept).SequenceEqual(bytes.AsSpan(0, kept)), $"{path}: a stored byte has changed");
-            Assert.True(slot == 1 || bytes.Length >= kept, $"{path} lost whole slots");
         }
     }
 }

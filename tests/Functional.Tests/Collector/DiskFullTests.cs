@@ -85,6 +85,26 @@ public sealed class DiskFullTests : IDisposable
         Assert.Equal(100, TestStore.Kmsg(boot).Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
     }
 
+    [RootFact]
+    public void A_guest_that_boots_anew_on_a_full_disk_can_hand_over_its_crash_record()
+    {
+        using InProcessCollector collector = new(_store, times: new SessionTimes { Heartbeat = TimeSpan.FromSeconds(1) });
+        using (ScriptedGuest before = new(_store.Socket))
+        {
+            before.Connect();
+        }
+        TestStore.Await(() =>
+        {
+            Fill(Path.Combine(_store.Folder, "filler"));
+            return collector.Status.DiskFull;
+        }, "the disk is full");
+        using ScriptedGuest after = new(_store.Socket);
+        after.Connect();
+        byte[] record = RandomNumberGenerator.GetBytes(60_000);
+        Assert.Equal(OfferAnswer.Want, after.OfferFile(OfferedKind.Pstore, "dmesg-ramoops-0", record));
+        Assert.Equal(record, File.ReadAllBytes(Assert.Single(Directory.GetFiles(StorePaths.Pstore(_store.Boot(after))))));
+    }
+
     public void Dispose()
     {
         if (_mounted)

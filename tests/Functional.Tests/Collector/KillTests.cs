@@ -1,4 +1,5 @@
 using VsockPair.Protocol;
+using VsockPair.Storage;
 using VsockPair.TestKit;
 
 namespace VsockPair.Functional.Tests.Collector;
@@ -88,20 +89,24 @@ public sealed class KillTests : IDisposable
         }
     }
 
-    /// <summary>A file only ever grows, until it is closed.</summary>
+    /// <summary>Once its collector has died a file keeps every whole slot, and gets no other.</summary>
     private void AssertUnchanged(Dictionary<string, byte[]> seen)
     {
+        Assert.All(seen.Where(s => s.Value.Length >= SlotBytes(s.Key)), s => Assert.True(File.Exists(s.Key), $"{s.Key} is gone."));
         foreach (string file in Directory.GetFiles(_store.Guest, "*.pages", SearchOption.AllDirectories))
         {
             byte[] now = File.ReadAllBytes(file);
             if (seen.TryGetValue(file, out byte[]? before))
             {
-                Assert.True(now.Length <= before.Length, $"{file} grew after its collector had died.");
+                Assert.Equal(before.Length / SlotBytes(file) * SlotBytes(file), now.Length);
                 Assert.True(now.AsSpan().SequenceEqual(before.AsSpan(0, now.Length)), $"{file} has changed.");
             }
             seen[file] = now;
         }
     }
+
+    private static int SlotBytes(string file) =>
+        StorePaths.TryParseSegmentName(Path.GetFileName(file), out _, out int bytes) ? bytes : throw new InvalidDataException(file);
 
     public void Dispose() => _store.Dispose();
 }

@@ -80,10 +80,23 @@ public sealed class CompressorTests : IDisposable
     /// <summary>Scheduling policies of the threads of that name: field 41 of <c>/proc/PID/stat</c>.</summary>
     private static int[] Policies(string thread) =>
     [
-        .. Directory.GetDirectories("/proc/self/task").Select(task => File.ReadAllText(Path.Combine(task, "stat")))
+        .. Directory.GetDirectories("/proc/self/task").Select(StatOf)
             .Where(stat => stat.Contains($"({thread})", StringComparison.Ordinal))
             .Select(stat => int.Parse(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[38], System.Globalization.CultureInfo.InvariantCulture)),
     ];
+
+    private static string StatOf(string task)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(task, "stat"));
+        }
+        catch (IOException)
+        {
+            // A thread that has ended since.
+            return "";
+        }
+    }
 
     private static async Task AwaitAsync(Func<bool> condition)
     {

@@ -25,6 +25,20 @@ public sealed class RecoveryTests : IDisposable
     }
 
     [Fact]
+    public async Task Slots_that_a_power_loss_has_left_empty_are_cut_off_at_the_end_and_have_no_time_before_it()
+    {
+        ScriptedGuestRing ring = new(0);
+        byte[] written = [.. ring.TakeSubBuffers(2), .. new byte[4096], .. ring.TakeSubBuffers(1), .. new byte[4096]];
+        string file = Path.Combine(_folder.FullName, StorePaths.SegmentName(1, 4096));
+        await File.WriteAllBytesAsync(file, [.. written, .. new byte[4096]]);
+        Assert.Equal(ring.ReadEvents, SegmentRecovery.Recover(_folder.FullName, _worker));
+        await _worker.FlushAsync();
+        Assert.Equal(written[..(4 * 4096)], await File.ReadAllBytesAsync(file));
+        SegmentSummary sum = SegmentSum.TryRead(file)!;
+        Assert.Equal((4L, 1_000_000_000ul, 1_000_002_000ul), (sum.Slots, sum.First, sum.Last));
+    }
+
+    [Fact]
     public async Task A_closed_segment_is_never_written_again()
     {
         ScriptedGuestRing ring = new(0);
@@ -81,6 +95,54 @@ public sealed class RecoveryTests : IDisposable
         }
         Assert.Equal([record, record], LossLedger.Read(path));
         Assert.Equal(2, File.ReadAllLines(path).Length);
+    }
+
+    [Fact]
+    public void A_ledger_that_has_grown_long_adds_up_its_older_half_and_keeps_every_sum()
+    {
+        string path = Path.Combine(_folder.FullName, "losses.jsonl");
+        DiskReserve reserve = new(_folder.FullName);
+        LossRecord Line(int i) => new()
+        {
+            Time = DateTimeOffset.UnixEpoch.AddSeconds(i), Source = LossSources.Retention, Stream = $"cpu{i % 2}", First = (ulong)i, Last = (ulong)i + 1, Events = i, Boot = "boot",
+            Files = [new string('f', 1000)],
+        };
+        const int Batches = 40;
+        const int LinesOfBatch = 250;
+        using (LossLedger ledger = new(path, reserve))
+        {
+            for (int batch = 0; batch < Batches; batch++)
+            {
+                ledger.AppendSynced([.. Enumerable.Range(batch * LinesOfBatch, LinesOfBatch).Select(Line)]);
+            }
+        }
+        Assert.InRange(new FileInfo(path).Length, 1, 8 << 20);
+        LossRecord[] lines = [.. LossLedger.Read(path)];
+        Assert.InRange(lines.Length, 1, Batches * LinesOfBatch / 2 + LinesOfBatch * 20);
+        Assert.Equal(Enumerable.Range(0, Batches * LinesOfBatch).Sum(i => (long)i), lines.Sum(l => l.Events));
+        Assert.Equal((0ul, "cpu0"), (lines[0].First, lines[0].Stream));
+        Assert.Null(lines[0].Files);
+        using LossLedger again = new(path, reserve);
+        Assert.Equal((ulong)Enumerable.Range(0, Batches * LinesOfBatch).Where(i => i % 2 == 1).Sum(i => (long)i), again.Totals("boot", "cpu1").RetentionEvents);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"boot_id\":")]
+    public async Task A_boot_whose_record_a_power_loss_has_damaged_is_closed_and_goes_on(string left)
+    {
+        using StoreFixture fixture = new();
+        ScriptedGuestRing ring = new(0);
+        VcpuStream stream = fixture.BeginSession().Stream(0);
+        stream.Settle(ring.Hello);
+        StoreFixture.Append(stream, ring.TakeSubBuffers(3), 4096);
+        await File.WriteAllTextAsync(StorePaths.BootRecord(fixture.BootFolder), left);
+        fixture.Restart();
+        Assert.NotNull(fixture.Guest.TryOpenLeft(fixture.BootFolder));
+        fixture.Guest.TryOpenLeft(fixture.BootFolder)!.RecoverAll();
+        await fixture.Store.Worker.FlushAsync();
+        Assert.False(BootStore.HasOpenFiles(fixture.BootFolder));
+        Assert.Equal(fixture.BootFolder, fixture.BeginSession().Folder);
     }
 
     public void Dispose()
