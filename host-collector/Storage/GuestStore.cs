@@ -166,7 +166,8 @@ internal sealed class GuestStore : IDisposable
         lock (_gate)
         {
             string path = StorePaths.GuestRecord(Folder);
-            DurableFile.Replace(path, change(DurableFile.TryRead(path, StoreJson.Default.GuestRecord)), StoreJson.Default.GuestRecord);
+            GuestRecord changed = change(DurableFile.TryRead(path, StoreJson.Default.GuestRecord));
+            _store.Reserve.WriteWithReserve(DiskSpace.PageBytes, () => DurableFile.Replace(path, changed, StoreJson.Default.GuestRecord));
         }
     }
 

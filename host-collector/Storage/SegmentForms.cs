@@ -6,6 +6,9 @@ namespace VsockPair.Storage;
 /// </summary>
 internal static class SegmentForms
 {
+    /// <summary>What .NET says of a file that is gone: the first moment of Windows.</summary>
+    public static readonly DateTime NotThere = DateTime.FromFileTimeUtc(0);
+
     public static string CompressedPath(string segment) => segment + StorePaths.CompressedSuffix;
 
     /// <summary>What is being compressed; only a collector that died leaves one.</summary>
@@ -25,8 +28,12 @@ internal static class SegmentForms
     /// <summary>What its forms take on the disk.</summary>
     public static long BlocksOf(string segment) => DiskSpace.BlocksOf(segment) + DiskSpace.BlocksOf(CompressedPath(segment));
 
-    /// <summary>What is not there was written in 1601.</summary>
-    public static DateTime WrittenUtc(string segment) => File.GetLastWriteTimeUtc(Find(segment) ?? segment);
+    /// <summary>What is not there was written in 1601. One look at each form, the first one first: between two looks at it, it may be replaced.</summary>
+    public static DateTime WrittenUtc(string segment)
+    {
+        DateTime written = File.GetLastWriteTimeUtc(segment);
+        return written != NotThere ? written : File.GetLastWriteTimeUtc(CompressedPath(segment));
+    }
 
     /// <summary>Both forms, then what says that it is closed: a sidecar alone is cleared away at the next start, a first form alone would count as left open.</summary>
     public static void Delete(string segment)

@@ -105,6 +105,12 @@ public sealed class CompressionTests : IDisposable
             foreach (string sum in files.Where(f => f.EndsWith(".sum", StringComparison.Ordinal)))
             {
                 StoredSegment segment = new(sum[..^4]);
+                if (!File.Exists(segment.Path) && !File.Exists(segment.CompressedPath))
+                {
+                    // Killed between two unlinks of retention, which has declared it before.
+                    Assert.Contains(Path.GetFileName(segment.Path), File.ReadAllText(StorePaths.Losses(_store.Guest)), StringComparison.Ordinal);
+                    continue;
+                }
                 segment.CheckSummary();
                 File.SetLastWriteTimeUtc(sum, DateTime.UtcNow.AddMinutes(-5));
             }
