@@ -165,7 +165,8 @@ internal sealed class GuestSession
     {
         lock (_gate)
         {
-            if (_ending)
+            // Held until BulkEnded.
+            if (_ending || !Boot.TryHold())
             {
                 return false;
             }
@@ -219,9 +220,16 @@ internal sealed class GuestSession
             _bulk.Remove(connection);
             settle = _ending || _final.Contains(connection.Stream.Vcpu);
         }
-        if (settle)
+        try
         {
-            connection.Stream.SettleEnded();
+            if (settle)
+            {
+                connection.Stream.SettleEnded();
+            }
+        }
+        finally
+        {
+            Boot.Release();
         }
     }
 
@@ -265,14 +273,11 @@ internal sealed class GuestSession
             _registry.Remove(this);
             _control.Dispose();
             await Task.WhenAll(bulk.Select(b => (Task)b.DrainAsync()).Append(Volatile.Read(ref _kmsg)?.DrainAsync() ?? Task.CompletedTask)).ConfigureAwait(false);
-            foreach (VcpuStream stream in Boot.Streams.Where(s => Guest.Bulk(s).Current?.Ended.IsCompleted != false))
+            foreach (VcpuStream stream in Boot.Streams.Where(s => s.Slot.Current?.Ended.IsCompleted != false))
             {
                 stream.SettleEnded();
             }
-            if (Boot.Record.Session == Id)
-            {
-                Boot.Change(r => r with { Ended = _time.GetUtcNow(), EndReason = reason });
-            }
+            Boot.Change(r => r.Session == Id ? r with { Ended = _time.GetUtcNow(), EndReason = reason } : r);
             if (Guest.MayLog())
             {
                 _log.SessionEnded(Guest.Name, Boot.Name, reason);
@@ -339,7 +344,7 @@ internal sealed class GuestSession
 
     private Violation? Take(in StreamCounters counters)
     {
-        if (counters.Cpu >= _registry.MaxCpus)
+        if (counters.Cpu >= Vcpus)
         {
             return Violation.CpuOutOfRange;
         }

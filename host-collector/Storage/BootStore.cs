@@ -4,11 +4,17 @@ using System.Text.Json;
 
 namespace VsockPair.Storage;
 
-/// <summary>One folder under <c>boots/</c>: a life of a boot. Made when its first session begins or when its leftovers are tidied; lives as long as the collector. Any thread.</summary>
+/// <summary>
+/// One folder under <c>boots/</c>: a life of a boot. Made when a session begins or when leftovers are tidied, and let go of when it is over and all of it is on the
+/// disk: a later session makes it anew from its files. What uses it holds it meanwhile. Any thread.
+/// </summary>
 internal sealed class BootStore : IDisposable
 {
+    private static readonly TimeSpan ComesBackWithin = TimeSpan.FromSeconds(60);
+
     private readonly Lock _gate = new();
     private readonly Lock _making = new();
+    private readonly Lock _holding = new();
     private readonly GuestStore _guest;
     private readonly StoreLimits _limits;
     private readonly TimeProvider _time;
@@ -21,6 +27,10 @@ internal sealed class BootStore : IDisposable
     private BootRecord _record;
     private bool _dirty;
     private int _openSeconds;
+    private int _holds;
+    private bool _retired;
+    private long _releasedAt = Environment.TickCount64;
+    private int _closing;
 
     public BootStore(GuestStore guest, string folder, BootRecord record, bool isNew, StoreLimits limits, DiskReserve reserve, StorageWorker worker, TimeProvider time)
     {
@@ -93,6 +103,60 @@ internal sealed class BootStore : IDisposable
                 }
             }
             return _kmsg!;
+        }
+    }
+
+    /// <summary>Keeps it as it is until <see cref="Release"/>.</summary>
+    /// <returns>False when it has been let go of: another object may stand for the folder by now, or the folder is gone.</returns>
+    public bool TryHold()
+    {
+        lock (_holding)
+        {
+            _holds += _retired ? 0 : 1;
+            return !_retired;
+        }
+    }
+
+    public void Release()
+    {
+        lock (_holding)
+        {
+            _holds--;
+            _releasedAt = Environment.TickCount64;
+        }
+    }
+
+    /// <summary>From here on nobody can hold it.</summary>
+    /// <returns>False while somebody does.</returns>
+    public bool TryRetire()
+    {
+        lock (_holding)
+        {
+            return _retired = _holds == 0;
+        }
+    }
+
+    public void Reinstate()
+    {
+        lock (_holding)
+        {
+            _retired = false;
+        }
+    }
+
+    /// <summary>Whether its files say all that this object knows.</summary>
+    public bool IsComplete
+    {
+        get
+        {
+            lock (_gate)
+            {
+                if (_dirty || _record.Ended is null)
+                {
+                    return false;
+                }
+            }
+            return Volatile.Read(ref _closing) == 0 && !_ledger.HasWaiting && KmsgIfOpen?.IsComplete != false && _streams.Values.All(s => s.IsComplete);
         }
     }
 
@@ -207,10 +271,21 @@ internal sealed class BootStore : IDisposable
     public void CloseLater(string path, long bytes, bool isKmsg, Action close)
     {
         _guest.ClosingBegun(bytes, isKmsg);
-        Worker.Post(path, () =>
+        PostClosing(path, () =>
         {
             close();
             _guest.SegmentClosed(bytes, isKmsg);
+        });
+    }
+
+    /// <summary>Until it is closed a file counts as left open, and whoever made this boot anew would close it a second time.</summary>
+    public void PostClosing(string path, Action close)
+    {
+        Interlocked.Increment(ref _closing);
+        Worker.Post(path, () =>
+        {
+            close();
+            Interlocked.Decrement(ref _closing);
         });
     }
 
@@ -260,13 +335,14 @@ internal sealed class BootStore : IDisposable
     /// <summary>Once a second.</summary>
     public void Housekeep()
     {
+        TimeSpan age = IsOver ? TimeSpan.FromMilliseconds(1) : _limits.SegmentAge;
         foreach (VcpuStream stream in _streams.Values)
         {
-            stream.RotateOlderThan(_limits.SegmentAge);
+            stream.RotateOlderThan(age);
             stream.WriteDeclared(stopping: false);
             stream.Rate.Sample();
         }
-        KmsgIfOpen?.RotateOlderThan(_limits.SegmentAge);
+        KmsgIfOpen?.RotateOlderThan(age);
         KmsgIfOpen?.WriteDeclared(must: false);
         if (++_openSeconds % 5 == 0)
         {
@@ -274,6 +350,18 @@ internal sealed class BootStore : IDisposable
         }
         _ledger.TryWriteWaiting();
         Save();
+    }
+
+    /// <summary>Ended, and not come back at once as after a lost connection.</summary>
+    private bool IsOver
+    {
+        get
+        {
+            lock (_holding)
+            {
+                return _holds == 0 && Record.Ended is not null && Environment.TickCount64 - _releasedAt >= ComesBackWithin.TotalMilliseconds;
+            }
+        }
     }
 
     /// <summary>Closes every open file. The same boot may go on afterwards, with new ones.</summary>

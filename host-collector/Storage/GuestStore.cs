@@ -93,7 +93,7 @@ internal sealed class GuestStore : IDisposable
     /// <summary>Held while files are removed, and while a stream counts its files and the ledger's lines: each file is in exactly one of the two.</summary>
     public Lock FilesGate { get; } = new();
 
-    /// <summary>Boots in use since the collector started, in no order.</summary>
+    /// <summary>Boots in use, the newest one that was, and those that are not complete on the disk yet; in no order.</summary>
     public IReadOnlyList<BootStore> Boots
     {
         get
@@ -107,7 +107,7 @@ internal sealed class GuestStore : IDisposable
 
     public IEnumerable<string> BootFolders => Directory.EnumerateDirectories(StorePaths.Boots(Folder));
 
-    /// <summary>Finds the life of this boot that the agent continues, or begins another one (PROTOCOL.md §4).</summary>
+    /// <summary>Finds the life of this boot that the agent continues, or begins another one (PROTOCOL.md §4). It is held for the session.</summary>
     /// <exception cref="IOException">The store cannot be written.</exception>
     public BootStore BeginSession(Guid bootId, in ControlHello hello, Guid session)
     {
@@ -138,6 +138,7 @@ internal sealed class GuestStore : IDisposable
                 boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, Rings = r.Rings });
             }
             boot.Save();
+            boot.TryHold();
             return boot;
         }
     }
@@ -254,12 +255,33 @@ internal sealed class GuestStore : IDisposable
         {
             string[] folders = [.. BootFolders];
             if (folders.Length == 0 || DurableFile.TryRead(StorePaths.GuestRecord(Folder), StoreJson.Default.GuestRecord) is not GuestRecord guest || guest.LastSeen >= unseenSince
-                || folders.Any(f => RecordOf(f) is BootRecord boot && (boot.Ended is not DateTimeOffset ended || ended >= unseenSince)) || folders.Any(BootStore.HasOpenFiles))
+                || folders.Any(f => RecordOf(f) is BootRecord boot && (boot.Ended is not DateTimeOffset ended || ended >= unseenSince)) || folders.Any(BootStore.HasOpenFiles)
+                || !TryRetire(folders))
             {
                 return 0;
             }
             RemoveBoots(folders);
             return folders.Length;
+        }
+    }
+
+    /// <summary>Boots that are over would pile up as long as the collector runs, each with its streams. The newest one stays, for whoever asks what this guest does.</summary>
+    public void LetGoOfEnded()
+    {
+        lock (_gate)
+        {
+            BootStore? newest = _boots.Values.MaxBy(b => b.Record.Started);
+            foreach (BootStore boot in _boots.Values.Where(b => b != newest && b.IsComplete && b.TryRetire()).ToList())
+            {
+                // Asked again now that nobody can change it any more.
+                if (!boot.IsComplete)
+                {
+                    boot.Reinstate();
+                    continue;
+                }
+                _boots.Remove(boot.Name);
+                boot.Dispose();
+            }
         }
     }
 
@@ -300,7 +322,7 @@ internal sealed class GuestStore : IDisposable
         {
             string? oldest = folders
                 .Where(f => RecordOf(f)?.Ended is not null && !BootStore.HasOpenFiles(f))
-                .OrderBy(BootRemoval.HoldsData).ThenBy(f => RecordOf(f)!.Started).FirstOrDefault();
+                .OrderBy(BootRemoval.HoldsData).ThenBy(f => RecordOf(f)!.Started).FirstOrDefault(f => TryRetire([f]));
             if (oldest is null)
             {
                 _boots.Values.Where(b => b.Record.Ended is not null).ToList().ForEach(b => b.CloseFiles());
@@ -317,6 +339,19 @@ internal sealed class GuestStore : IDisposable
         {
             return _boots.GetValueOrDefault(Path.GetFileName(folder))?.Record ?? DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
         }
+    }
+
+    /// <summary>A boot may have a session although its record says that it has ended: one that is being begun, or whose end is not recorded.</summary>
+    /// <returns>False when one of them is held; nothing has changed then.</returns>
+    private bool TryRetire(IReadOnlyList<string> folders)
+    {
+        BootStore[] boots = [.. folders.Select(f => _boots.GetValueOrDefault(Path.GetFileName(f))).OfType<BootStore>()];
+        BootStore[] retired = [.. boots.TakeWhile(b => b.TryRetire())];
+        if (retired.Length < boots.Length)
+        {
+            Array.ForEach(retired, b => b.Reinstate());
+        }
+        return retired.Length == boots.Length;
     }
 
     private void RemoveBoots(IReadOnlyList<string> folders)

@@ -8,6 +8,8 @@ internal sealed class PendingLoss(string source, string stream)
 {
     private ulong _events;
 
+    public bool IsEmpty => _events == 0;
+
     public void Add(ulong events) => _events += events;
 
     /// <returns>Whether a line was written.</returns>

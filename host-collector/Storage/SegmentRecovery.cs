@@ -6,8 +6,9 @@ namespace VsockPair.Storage;
 /// <summary>What a dead collector left open: whole slots are kept and counted, what follows the last of them is cut off, and the file is closed.</summary>
 internal static unsafe class SegmentRecovery
 {
-    /// <summary>Events of all segments in a stream's folder. Those left open are made ready to be closed, which the worker does.</summary>
-    public static ulong Recover(string folder, StorageWorker worker)
+    /// <summary>Events of all segments in a stream's folder. Those left open are made ready to be closed, which is the storage thread's work.</summary>
+    /// <param name="post">Gives that thread a file and its closing.</param>
+    public static ulong Recover(string folder, Action<string, Action> post)
     {
         ulong events = 0;
         foreach (string file in Directory.GetFiles(folder, "*" + StorePaths.SegmentSuffix))
@@ -15,7 +16,7 @@ internal static unsafe class SegmentRecovery
             if (StorePaths.TryParseSegmentName(Path.GetFileName(file), out _, out int subBufferBytes) && subBufferBytes > 0)
             {
                 SegmentSummary? sum = SegmentSum.TryRead(file);
-                events += (ulong)(sum?.Events ?? RecoverOpen(file, subBufferBytes, worker));
+                events += (ulong)(sum?.Events ?? RecoverOpen(file, subBufferBytes, post));
             }
         }
         return events;
@@ -24,7 +25,7 @@ internal static unsafe class SegmentRecovery
     public static bool HasOpen(string folder) =>
         Directory.EnumerateFiles(folder, "*" + StorePaths.SegmentSuffix).Any(file => !File.Exists(SegmentSum.PathOf(file)));
 
-    private static long RecoverOpen(string file, int subBufferBytes, StorageWorker worker)
+    private static long RecoverOpen(string file, int subBufferBytes, Action<string, Action> post)
     {
         using Fd fd = Fd.Own(Sys.Open(file, Constants.O_RDWR), "open", file);
         long slots = new FileInfo(file).Length / subBufferBytes;
@@ -54,7 +55,7 @@ internal static unsafe class SegmentRecovery
                 }
             }
         }
-        worker.Post(file, () => Close(file, slots, events, first, last));
+        post(file, () => Close(file, slots, events, first, last));
         return events;
     }
 

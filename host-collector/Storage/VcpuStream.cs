@@ -1,4 +1,5 @@
 using VsockPair.Protocol;
+using VsockPair.Sessions;
 using VsockPair.Tracing;
 
 namespace VsockPair.Storage;
@@ -60,9 +61,12 @@ internal sealed unsafe class VcpuStream
         _folder = StorePaths.Vcpu(boot.Folder, vcpu);
         Directory.CreateDirectory(_folder);
         LossTotals lost = boot.ReadLosses(Name);
-        ulong events = SegmentRecovery.Recover(_folder, boot.Worker);
+        ulong events = SegmentRecovery.Recover(_folder, boot.PostClosing);
         _account = new StreamAccount(boot.Record.Rings.GetValueOrDefault(Name), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
     }
+
+    /// <summary>Here, so that it goes with the stream.</summary>
+    public BulkSlot Slot { get; } = new();
 
     public int Vcpu { get; }
 
@@ -107,6 +111,18 @@ internal sealed unsafe class VcpuStream
             lock (_gate)
             {
                 return _segment?.Opened;
+            }
+        }
+    }
+
+    /// <summary>Whether all that is known of it is on the disk, and its files closed or given to the storage thread.</summary>
+    public bool IsComplete
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _segment is null && _transport.IsEmpty && _ring.IsEmpty;
             }
         }
     }

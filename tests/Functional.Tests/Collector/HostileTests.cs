@@ -81,6 +81,7 @@ public sealed class HostileTests : IDisposable
         yield return (Violation.UnknownToken, () => AssertRefused(_bad.OtherHello(ConnectionKind.Kmsg) with { Token = Guid.NewGuid() }, RefusalReason.NoSuchSession));
         yield return (Violation.UnknownToken, () => AssertRefused(_bad.OtherHello(ConnectionKind.Kmsg) with { Token = _good.Session.Token, BootId = _good.BootId }, RefusalReason.NoSuchSession));
         yield return (Violation.CpuOutOfRange, () => AssertBulkRefused(new BulkHello { Cpu = 1024, SubBufferBytes = 4096 }, RefusalReason.CpuOutOfRange));
+        yield return (Violation.CpuOutOfRange, () => AssertBulkRefused(new BulkHello { Cpu = _bad.Cpus, SubBufferBytes = 4096 }, RefusalReason.CpuOutOfRange));
         yield return (Violation.CpuOutOfRange, () => AssertBulkRefused(new BulkHello { Cpu = int.MaxValue, SubBufferBytes = 4096 }, RefusalReason.CpuOutOfRange));
         foreach (int size in (int[])[0, 1, 2048, 5000, 1 << 20, int.MaxValue])
         {
@@ -156,6 +157,7 @@ public sealed class HostileTests : IDisposable
         yield return (Violation.UnexpectedMessage, Encode(new Stop("me too")));
         yield return (Violation.UnexpectedMessage, Encode(new KmsgAck(1)));
         yield return (Violation.UnaskedPong, Encode(new Pong(12345, 1, 1, null, null, null)));
+        yield return (Violation.CpuOutOfRange, Encode(new StreamCounters(_bad.Cpus, Guid.NewGuid(), 1, 1, false)));
         yield return (Violation.CpuOutOfRange, Encode(new StreamCounters(5000, Guid.NewGuid(), 1, 1, false)));
         yield return (Violation.BadFileChunk, Chunk(77, 0, [1]));
         yield return (Violation.BadFileOffer, Encode(new FileOffer(1, OfferedKind.Metadata, "events/../../etc/passwd", 1, 0, hash)));

@@ -117,6 +117,7 @@ public sealed class SessionTests : IDisposable
             bulk.AwaitClosed();
         }
         guest.Stop(ring);
+        TestStore.Await(() => _store.BootRecord(guest).EndReason == "goodbye", "the last counters are heard");
         await collector.StopAsync();
         string boot = _store.Boot(guest);
         Assert.Equal(older + (long)ring.ReadEvents, TestStore.StoredEvents(boot, 0) + TestStore.Lost(boot, 0, "transport"));
@@ -273,6 +274,29 @@ public sealed class SessionTests : IDisposable
         after.Connect();
         TestStore.Await(() => _store.BootRecord(before).EndReason == "superseded", "the older boot has ended");
         Assert.Null(_store.BootRecord(after).Ended);
+    }
+
+    [Fact]
+    public void Of_two_boots_that_come_at_once_the_one_that_is_live_has_not_ended()
+    {
+        using InProcessCollector collector = new(_store, times: new SessionTimes { AcceptsPerSecond = 1000 });
+        using ScriptedGuest one = new(_store.Socket);
+        using ScriptedGuest other = new(_store.Socket);
+        for (int round = 0; round < 8; round++)
+        {
+            using Barrier start = new(2);
+            Parallel.ForEach([one, other], new ParallelOptions { MaxDegreeOfParallelism = 2 }, guest =>
+            {
+                start.SignalAndWait();
+                guest.PreviousSession = Guid.Empty;
+                guest.Connect();
+            });
+            string[] live = [];
+            TestStore.Await(() => (live = [.. collector.Status.Guests.Single().Boots.Where(b => b.ConnectedSince is not null).Select(b => b.Boot)]).Length == 1, "one session is left");
+            ScriptedGuest winner = one.BootId.ToString() == live[0] ? one : other;
+            ScriptedGuest loser = winner == one ? other : one;
+            TestStore.Await(() => _store.BootRecord(winner).Ended is null && _store.BootRecord(loser).EndReason == "superseded", "the records say so", seconds: 4);
+        }
     }
 
     [Fact]

@@ -108,6 +108,7 @@ public sealed class GuestMetadataTests : IDisposable
         DateTimeOffset end = _fixture.Store.Now;
         boot.Change(r => r with { Ended = end });
         boot.Save();
+        boot.Release();
         _fixture.Guest.SaveRecord(_ => new GuestRecord { Name = StoreFixture.GuestName, IdentifiedBy = "socket", FirstSeen = end, LastSeen = end });
         Assert.Equal(1, _fixture.Guest.ForgetBoots(end.AddSeconds(1)));
         Assert.False(Has("a"));
