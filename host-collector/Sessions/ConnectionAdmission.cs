@@ -81,8 +81,8 @@ internal sealed class ConnectionAdmission(
             await (hello.Kind switch
             {
                 ConnectionKind.Bulk => AdmitBulkAsync(connection, session, hello),
-                ConnectionKind.Kmsg => new KmsgConnection(session, new FrameConnection(connection)).RunAsync(() => Answer(session, hello)),
-                _ => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes),
+                ConnectionKind.Kmsg => InPlaceAsync(connection, session.KmsgPlaces, () => AdmitKmsgAsync(connection, session, hello)),
+                _ => InPlaceAsync(connection, session.ProbePlaces, () => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes)),
             }).ConfigureAwait(false);
         }
         catch (Exception e) when (e is not (IOException or UnauthorizedAccessException))
@@ -238,6 +238,36 @@ internal sealed class ConnectionAdmission(
         finally
         {
             slot.Admission.Release();
+        }
+    }
+
+    private async Task AdmitKmsgAsync(PeerConnection connection, GuestSession session, Hello hello)
+    {
+        KmsgStream stream = session.Boot.Kmsg();
+        if (await session.AdoptKmsgAsync(() => new KmsgConnection(session, stream, new FrameConnection(connection))).ConfigureAwait(false) is KmsgConnection kmsg)
+        {
+            await kmsg.RunAsync(Answer(session, hello)).ConfigureAwait(false);
+        }
+        else
+        {
+            RefuseEnded(connection);
+        }
+    }
+
+    private static async Task InPlaceAsync(PeerConnection connection, SemaphoreSlim places, Func<Task> serve)
+    {
+        if (!places.Wait(0))
+        {
+            await Refuse(connection, Violation.TooManyConnections, RefusalReason.TooManyConnections, "this session has such a connection already").ConfigureAwait(false);
+            return;
+        }
+        try
+        {
+            await serve().ConfigureAwait(false);
+        }
+        finally
+        {
+            places.Release();
         }
     }
 

@@ -41,6 +41,7 @@ internal sealed class Guest
         _log = log;
         Budget = new TokenBucket(limits.GuestRate, time, deepestSeconds: 1);
         KmsgBudget = new TokenBucket(limits.GuestRate, time);
+        ControlBudget = new TokenBucket(limits.GuestRate, time, deepestSeconds: 1);
     }
 
     /// <summary>As of the newest connection.</summary>
@@ -54,6 +55,9 @@ internal sealed class Guest
 
     /// <summary>Of its own: a flood of trace must not hold up the kernel log.</summary>
     public TokenBucket KmsgBudget { get; }
+
+    /// <summary>Of its own too: heartbeats and counters must come through whatever else this guest sends.</summary>
+    public TokenBucket ControlBudget { get; }
 
     /// <summary>Held while a session of this guest is begun, which ends others first.</summary>
     public SemaphoreSlim Admission { get; } = new(1, 1);
@@ -136,7 +140,15 @@ internal sealed class Guest
     public void Report(Violation violation, string where)
     {
         Interlocked.Increment(ref _violations[(int)violation]);
-        if (MayLog())
+        if (!MayLog())
+        {
+            return;
+        }
+        if (violation is Violation.UnwalkableEvents or Violation.CountersDoNotAddUp)
+        {
+            _log.ViolationIgnored(Name, violation, where);
+        }
+        else
         {
             _log.ViolationSeen(Name, violation, where);
         }

@@ -59,6 +59,11 @@ internal sealed class GuestSession
 
     public DateTimeOffset ConnectedSince { get; }
 
+    /// <summary>What a session needs of connections that have no cpu's slot: one kmsg that is served and one that waits for its end, and one probe.</summary>
+    public SemaphoreSlim KmsgPlaces { get; } = new(2);
+
+    public SemaphoreSlim ProbePlaces { get; } = new(1);
+
     public bool HasKmsg => Volatile.Read(ref _kmsg) is not null;
 
     public Task Ended => _ended.Task;
@@ -81,9 +86,10 @@ internal sealed class GuestSession
     {
         while (true)
         {
-            FrameState state = _control.TryTake(out ReadOnlySpan<byte> body);
+            FrameState state = _control.TryTake(Guest.ControlBudget, out ReadOnlySpan<byte> body);
             if (state == FrameState.Incomplete)
             {
+                await Guest.ControlBudget.WaitAsync(_control.Closed).ConfigureAwait(false);
                 if (!await _control.ReceiveAsync().ConfigureAwait(false))
                 {
                     return EndReasons.Closed;
@@ -177,24 +183,24 @@ internal sealed class GuestSession
     }
 
     /// <summary>A newer kmsg connection replaces the one before, once what that one had received is stored.</summary>
-    /// <returns>False when the session is over.</returns>
-    public async Task<bool> TryAdoptKmsgAsync(KmsgConnection connection)
+    /// <param name="make">Called only then: one that waits costs no more than its descriptor.</param>
+    /// <returns>Null when the session is over.</returns>
+    public async Task<KmsgConnection?> AdoptKmsgAsync(Func<KmsgConnection> make)
     {
         while (true)
         {
-            KmsgConnection? older;
+            KmsgConnection older;
             lock (_gate)
             {
                 if (_ending)
                 {
-                    return false;
+                    return null;
+                }
+                if (_kmsg is null)
+                {
+                    return _kmsg = make();
                 }
                 older = _kmsg;
-                _kmsg ??= connection;
-            }
-            if (older is null)
-            {
-                return true;
             }
             await older.DrainAsync().ConfigureAwait(false);
         }

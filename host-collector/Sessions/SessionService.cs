@@ -35,8 +35,16 @@ internal sealed class SessionService(
         loops.Dispose();
         foreach (BootStore boot in store.Guests.SelectMany(g => g.Boots))
         {
-            boot.CloseFiles();
-            boot.Housekeep();
+            try
+            {
+                boot.CloseFiles();
+                boot.Housekeep();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // One broken folder keeps no other boot from being finished.
+                log.BootNotFinished(boot.Folder, e.Message);
+            }
         }
         await store.Worker.FlushAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         log.Stopped();
