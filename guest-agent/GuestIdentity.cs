@@ -41,6 +41,7 @@ internal sealed class GuestIdentity
     public ControlHello ToHello(Guid previousSession, int subBufferBytes, string traceClock, IReadOnlyList<string> notes) => new()
     {
         AgentInstance = AgentInstance,
+        BootClock = Sys.Now(Constants.CLOCK_BOOTTIME),
         PreviousSession = previousSession,
         AgentVersion = AgentVersion,
         KernelRelease = KernelRelease,

@@ -223,6 +223,8 @@ internal sealed class ConnectionAdmission(
             {
                 session.Guest.Report(Violation.CountersDoNotAddUp, stream.Name);
             }
+            // For ring.json, which a new generation writes.
+            session.Guest.Budget.Take(DiskSpace.PageBytes);
             BulkLoop loop = loops.Choose();
             BulkConnection admitted = new(connection, session, stream, bulk.SubBufferBytes, loop);
             if (!session.TryAdopt(admitted))

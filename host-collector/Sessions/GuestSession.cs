@@ -283,7 +283,7 @@ internal sealed class GuestSession
             {
                 stream.SettleEnded();
             }
-            Boot.Change(r => r.Session == Id ? r with { Ended = _time.GetUtcNow(), EndReason = reason } : r);
+            Boot.Change(r => r.Session == Id ? r with { Ended = _time.GetUtcNow(), EndReason = reason, BootClock = Boot.BootClock } : r);
             if (Guest.MayLog())
             {
                 _log.SessionEnded(Guest.Name, Boot.Name, reason);
@@ -336,6 +336,7 @@ internal sealed class GuestSession
             {
                 return Violation.UnaskedPong;
             }
+            Boot.SawClock(pong.Boot);
             if (next is Ping ping)
             {
                 Send(ping);
@@ -354,8 +355,7 @@ internal sealed class GuestSession
         {
             return Violation.CpuOutOfRange;
         }
-        // A stream that is not open has no ring that we know of, unless a dead collector did.
-        VcpuStream? stream = Boot.StreamIfOpen(counters.Cpu) ?? (Boot.Record.Rings.ContainsKey(StorePaths.StreamName(counters.Cpu)) ? Boot.Stream(counters.Cpu) : null);
+        VcpuStream? stream = Boot.StreamIfKnown(counters.Cpu);
         if (stream is null)
         {
             return null;

@@ -7,7 +7,7 @@ internal static class BootRemoval
     public const string Stream = "boot";
 
     public static bool HoldsData(string folder) =>
-        new[] { StorePaths.Trace(folder), StorePaths.Kmsg(folder), StorePaths.Pstore(folder) }.Any(f => Directory.Exists(f) && Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories).Any());
+        new[] { StorePaths.Trace(folder), StorePaths.Kmsg(folder), StorePaths.Pstore(folder) }.Any(f => Directory.Exists(f) && Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories).Any(file => Path.GetFileName(file) != StorePaths.RingName));
 
     public static IEnumerable<string> PstoreOf(string folder) =>
         Directory.Exists(StorePaths.Pstore(folder)) ? Directory.EnumerateFiles(StorePaths.Pstore(folder)) : [];

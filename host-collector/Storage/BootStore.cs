@@ -25,6 +25,7 @@ internal sealed class BootStore : IDisposable
 
     private KmsgStream? _kmsg;
     private BootRecord _record;
+    private long _bootClock;
     private bool _dirty;
     private int _openSeconds;
     private int _holds;
@@ -43,6 +44,7 @@ internal sealed class BootStore : IDisposable
         _record = record;
         SessionAtStart = record.Session;
         _dirty = isNew;
+        _bootClock = Math.Max(record.BootClock ?? 0, isNew ? 0 : LastClock.Read(StorePaths.Clock(folder)));
         Directory.CreateDirectory(folder);
         _ledger = new LossLedger(StorePaths.Losses(folder), reserve);
     }
@@ -60,6 +62,9 @@ internal sealed class BootStore : IDisposable
     public DateTimeOffset Now => _time.GetUtcNow();
 
     public BootRecord Record => Volatile.Read(ref _record);
+
+    /// <summary>The guest's CLOCK_BOOTTIME when it was last heard of, as far as it tells.</summary>
+    public long BootClock => Interlocked.Read(ref _bootClock);
 
     public TimeSpan LossLineInterval => _ledger.LineInterval;
 
@@ -160,7 +165,20 @@ internal sealed class BootStore : IDisposable
         }
     }
 
+    /// <summary>Opens the stream of a ring that was heard of, if need be by a dead collector.</summary>
+    public VcpuStream? StreamIfKnown(int vcpu) => StreamIfOpen(vcpu) ?? (File.Exists(StorePaths.Ring(StorePaths.Vcpu(Folder, vcpu))) ? Stream(vcpu) : null);
+
     public VcpuStream? StreamIfOpen(int vcpu) => _streams.GetValueOrDefault(vcpu);
+
+    /// <param name="bootClock">As the guest says: in one life of a boot it only rises.</param>
+    public void SawClock(long bootClock)
+    {
+        long known = Interlocked.Read(ref _bootClock);
+        while (bootClock > known && Interlocked.CompareExchange(ref _bootClock, bootClock, known) is long now && now != known)
+        {
+            known = now;
+        }
+    }
 
     public void Change(Func<BootRecord, BootRecord> change)
     {
@@ -170,9 +188,6 @@ internal sealed class BootStore : IDisposable
             _dirty = true;
         }
     }
-
-    public void SetRing(string stream, RingRecord ring) =>
-        Change(r => r with { Rings = new Dictionary<string, RingRecord>(r.Rings) { [stream] = ring } });
 
     /// <summary>Names a metadata file, which the caller holds.</summary>
     /// <returns>False when this boot, or its guest, has enough of them.</returns>

@@ -127,6 +127,11 @@ internal sealed class GuestStore : IDisposable
                 ? lives.LastOrDefault().Boot
                 : lives.LastOrDefault(l => l.Boot.Record.Session == previous || l.Boot.Record.PreviousSession == previous).Boot;
             ControlHello claims = hello;
+            if (hello.BootClock < boot?.BootClock)
+            {
+                // A snapshot of the session that is still the last one knows it too, but its clock is where it was.
+                boot = null;
+            }
             if (boot is null)
             {
                 MakeRoomForBoot();
@@ -135,8 +140,9 @@ internal sealed class GuestStore : IDisposable
             }
             else
             {
-                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, Rings = r.Rings });
+                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata });
             }
+            boot.SawClock(hello.BootClock ?? 0);
             boot.Save();
             boot.TryHold();
             return boot;
@@ -424,6 +430,7 @@ internal sealed class GuestStore : IDisposable
         Cpus = hello.PossibleCpus,
         AgentVersion = hello.AgentVersion,
         Session = session,
+        BootClock = hello.BootClock,
         Started = started,
     };
 }

@@ -14,6 +14,8 @@ public static class StorePaths
     /// <summary>Added to the name of a segment or kmsg file once it is closed.</summary>
     public const string SummarySuffix = ".sum";
 
+    public const string RingName = "ring.json";
+
     public static string Metadata(string store) => Path.Combine(store, "metadata");
 
     public static string Identity(string store) => Path.Combine(store, "identity");
@@ -44,6 +46,9 @@ public static class StorePaths
     public static string Trace(string boot) => Path.Combine(boot, "trace");
 
     public static string Vcpu(string boot, int vcpu) => Path.Combine(Trace(boot), StreamName(vcpu));
+
+    /// <summary>Beside a vCPU's segments: the generation of its ring.</summary>
+    public static string Ring(string vcpu) => Path.Combine(vcpu, RingName);
 
     public static string Kmsg(string boot) => Path.Combine(boot, "kmsg");
 

@@ -46,6 +46,7 @@ internal sealed unsafe class VcpuStream
     private long _mayStoreFrom;
     private TimeSpan _pause = FirstPause;
     private ulong _nextName;
+    private RingRecord? _unsavedRing;
     private readonly PendingLoss _transport;
     private readonly PendingLoss _ring;
 
@@ -62,7 +63,7 @@ internal sealed unsafe class VcpuStream
         Directory.CreateDirectory(_folder);
         LossTotals lost = boot.ReadLosses(Name);
         ulong events = SegmentRecovery.Recover(_folder, boot.PostClosing);
-        _account = new StreamAccount(boot.Record.Rings.GetValueOrDefault(Name), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
+        _account = new StreamAccount(DurableFile.TryRead(StorePaths.Ring(_folder), StoreJson.Default.RingRecord), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
     }
 
     /// <summary>Here, so that it goes with the stream.</summary>
@@ -220,11 +221,15 @@ internal sealed unsafe class VcpuStream
             if (_account.Ring?.Generation != hello.Generation)
             {
                 SettleAsHeard(atOnce: true);
-                _boot.SetRing(Name, _account.Begin(hello.Generation, hello.SubBufferBytes));
+                _unsavedRing = _account.Begin(hello.Generation, hello.SubBufferBytes);
             }
             // The figures that a generation begins with include the lines before it, and must not include its own: killed between the two, the collector finds the
             // lines of the older ring and begins this one again, or finds this one without lines and declares them at the next Hello.
-            _boot.Save();
+            if (_unsavedRing is RingRecord ring)
+            {
+                DurableFile.Replace(StorePaths.Ring(_folder), ring, StoreJson.Default.RingRecord);
+                _unsavedRing = null;
+            }
             bool heard = _account.Hear(hello.Generation, hello.ReadEvents, hello.LostEvents);
             bool surplus = heard && _account.IsSurplus;
             SettleAsHeard(atOnce: true);

@@ -29,6 +29,9 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
 
     public Guid PreviousSession { get; set; }
 
+    /// <summary>Of its CLOCK_BOOTTIME to this machine's: a restored snapshot goes on where its clock was.</summary>
+    public TimeSpan ClockOffset { get; set; }
+
     public int Cpus { get; init; } = 4;
 
     public string KernelRelease { get; init; } = "6.12.0-scripted";
@@ -61,6 +64,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
             SubBufferBytes = 4096,
             TraceClock = "boot",
             Notes = [],
+            BootClock = BootClock,
         },
     };
 
@@ -203,6 +207,8 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
         _control.Dispose();
     }
 
+    private long BootClock => (Environment.TickCount64 + (long)ClockOffset.TotalMilliseconds) * 1_000_000;
+
     private BlockingCollection<byte[]> AnswersTo(uint id) => _answers.GetOrAdd(id, _ => []);
 
     private void AnswerControl(ScriptedGuestLink link)
@@ -213,7 +219,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
             {
                 if (Frame.TryDecode(body, out Ping ping))
                 {
-                    long boot = Environment.TickCount64 * 1_000_000;
+                    long boot = BootClock;
                     link.Send(new Pong(ping.Number, boot, DateTime.UtcNow.Ticks * 100, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? 100 : null));
                 }
                 else if (Frame.TryDecode(body, out Heartbeat heartbeat))

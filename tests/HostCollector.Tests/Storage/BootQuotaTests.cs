@@ -130,6 +130,20 @@ public sealed class BootQuotaTests : IDisposable
         Assert.Equal((ring.ReadEvents, 0ul, 0ul), again.Stream(0).Figures);
     }
 
+    [Fact]
+    public void A_killed_collector_still_knows_how_far_the_guests_clock_was()
+    {
+        BootStore boot = _fixture.BeginSession(_fixture.BootId, bootClock: 1000);
+        boot.AppendClock(new ClockSample { Time = boot.Now, HostMonotonic = 1, HostRealTime = 1, GuestBoot = 3000, GuestRealTime = 1, Error = 1 });
+        // Torn by the kill.
+        File.AppendAllText(StorePaths.Clock(boot.Folder), "{\"time\":");
+        _fixture.Restart();
+        Assert.Equal($"{_fixture.BootId}.1", _fixture.BeginSession(_fixture.BootId, bootClock: 2999).Name);
+        _fixture.Restart();
+        Assert.Equal($"{_fixture.BootId}.1", _fixture.BeginSession(_fixture.BootId, bootClock: 2999).Name);
+        Assert.Equal($"{_fixture.BootId}.1", _fixture.BeginSession(_fixture.BootId).Name);
+    }
+
     public void Dispose() => _fixture.Dispose();
 
     private int Forget() => _fixture.Guest.ForgetBoots(_fixture.Store.Now - TimeSpan.FromDays(7));
