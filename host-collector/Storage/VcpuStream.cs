@@ -4,22 +4,6 @@ using VsockPair.Tracing;
 
 namespace VsockPair.Storage;
 
-/// <summary>How <see cref="VcpuStream.Append"/> ended.</summary>
-internal enum AppendState
-{
-    /// <summary>All whole records are stored.</summary>
-    Stored,
-
-    /// <summary>The stream cannot be followed further.</summary>
-    Malformed,
-
-    /// <summary>The disk takes no more, of nobody; what was not consumed can be given again later.</summary>
-    DiskFull,
-
-    /// <summary>This guest, or this stream alone, has to wait: for its closed segments, for its budget, or after an error. What was not consumed can be given again later.</summary>
-    Behind,
-}
-
 /// <summary>
 /// One vCPU's stream of one boot: its open segment and its account. A bulk loop appends, admission settles, housekeeping rotates: each call takes the stream's own
 /// lock, which is all but never contended.
