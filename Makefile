@@ -4,7 +4,7 @@ RID   := linux-x64
 DOTNET_FLAGS := -nodeReuse:false --nologo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-fast soak clean
+.PHONY: help build demo test test-fast soak fuzz clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,6 +31,9 @@ test-fast: ## unit and functional tests; no root, no VM, under a minute
 soak: build ## the long runs of the same tests; writes tests/soak/RESULTS.md
 	@tests/rig/install.sh
 	@tests/run.sh soak
+
+fuzz: ## ten million mutated pages and metadata files; a few minutes, no root, no VM; writes tests/fuzz/RESULTS.md
+	@tests/run.sh fuzz
 
 clean: ## everything that was built
 	rm -rf out

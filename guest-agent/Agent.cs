@@ -47,6 +47,9 @@ internal sealed class Agent : IDisposable
     /// <summary>Null where the guest cannot trace.</summary>
     public TraceRecorder? Trace { get; private init; }
 
+    /// <summary>As <see cref="Trace"/>.</summary>
+    public TraceControl? Control { get; private init; }
+
     public LocalClock? LocalClock { get; private init; }
 
     public KmsgStream? Kmsg { get; private init; }
@@ -62,12 +65,14 @@ internal sealed class Agent : IDisposable
         Tracefs? top = Tracefs.Find(paths);
         TraceInstance? instance = OpenInstance(top, options, paths, state, notes);
         TraceRecorder? trace = null;
+        TraceControl? control = null;
         if (instance is not null)
         {
             ReadStrategy strategy = ReadStrategyProbe.Probe(instance.SubBufferBytes, $"{paths.Proc}/kallsyms");
-            AgentLog.Info($"recording {instance.Events.Count} events, {ReadStrategyProbe.Describe(strategy)}");
+            AgentLog.Info($"recording {instance.Configured.Events.Count} events, {ReadStrategyProbe.Describe(strategy)}");
             trace = new TraceRecorder(instance, strategy, options.Flush, paths, host, stop.Wake);
             trace.Start();
+            control = new TraceControl(instance, trace, options, timings, stop, paths);
         }
         KmsgStream? kmsg = OpenKmsg(paths, host, stop.Wake, notes);
         kmsg?.Start();
@@ -77,6 +82,7 @@ internal sealed class Agent : IDisposable
         {
             Notes = notes,
             Trace = trace,
+            Control = control,
             LocalClock = instance is null ? null : new LocalClock(top!),
             Kmsg = kmsg,
         };
@@ -98,8 +104,7 @@ internal sealed class Agent : IDisposable
         }
         try
         {
-            int cpus = CpuList.Parse(SmallFile.ReadText($"{paths.SysFs}/devices/system/cpu/online")).Count;
-            TraceInstance instance = TraceInstance.Open(top, options, state, cpus, MemInfo.ReadTotalKb(paths));
+            TraceInstance instance = TraceInstance.Open(top, options, state, CpuList.CountOnline(paths), MemInfo.ReadTotalKb(paths));
             instance.Record(options.Events, notes);
             return instance;
         }

@@ -1,5 +1,6 @@
 using VsockPair.GuestAgent.Connections;
 using VsockPair.GuestAgent.Files;
+using VsockPair.GuestAgent.Metadata;
 using VsockPair.GuestAgent.Tracing;
 using VsockPair.Linux;
 using VsockPair.Protocol;
@@ -11,7 +12,7 @@ namespace VsockPair.GuestAgent;
 /// One session with the collector, on the main thread: the control connection, and the word to all streams when the session begins and ends.
 /// PROTOCOL.md §4 tells its course.
 /// </summary>
-internal sealed class AgentSession : IDisposable
+internal sealed class AgentSession : ITraceSession, IDisposable
 {
     private const int HurriedSendMilliseconds = 1000;
     private static readonly TimeSpan Hurry = TimeSpan.FromMilliseconds(500);
@@ -24,15 +25,18 @@ internal sealed class AgentSession : IDisposable
     private readonly Thread _probe;
     private long _heardAt = Environment.TickCount64;
     private ulong _heartbeats;
+    private SessionLink _traceLink;
     private bool _isTraceJoined;
+    private bool _awaitsCollector;
     private bool _collectorStops;
 
     private AgentSession(Agent agent, Fd socket, Welcome welcome)
     {
         _agent = agent;
         _link = new SessionLink(agent.Identity.BootId, welcome, agent.Timings);
+        _traceLink = _link;
         _control = new FrameChannel(socket, agent.Stop.Wake, IsSendHopeless);
-        _files = new FileOffers(_control, agent.Hashes, agent.Pstore.Acknowledged);
+        _files = new FileOffers(_control, agent.Hashes, Acknowledged);
         _probe = new Thread(ProbePath, 128 * 1024) { Name = "probe", IsBackground = true };
         agent.State.Change(agent.State.Ring.InSession(welcome.Session));
         AgentLog.Info($"session {welcome.Session} with {agent.Host.Target}");
@@ -72,22 +76,24 @@ internal sealed class AgentSession : IDisposable
     {
         _probe.Start();
         _agent.Kmsg?.Join(_link);
-        _agent.Metadata.OfferAll(_files);
+        _agent.Control?.Begin(this);
+        _agent.Metadata.OfferAll(_files, _agent.Control?.RequestedEvents ?? []);
         _agent.Pstore.OfferAll(_files);
         Timings timings = _agent.Timings;
         Recurring heartbeat = new(timings.Heartbeat);
         Recurring counters = new(timings.Counters);
         Recurring refresh = new(timings.Refresh);
-        TimeSpan flush = _agent.Trace?.Flush ?? timings.Heartbeat;
-        Recurring look = new(flush < timings.Heartbeat ? flush : timings.Heartbeat);
+        TimeSpan quiet = _agent.Trace?.Flush ?? timings.Heartbeat;
+        Recurring flush = new(quiet < timings.Heartbeat ? quiet : timings.Heartbeat);
         while (!_agent.Stop.IsRequested && !_collectorStops)
         {
             TakeFrames();
             _files.Step();
+            _agent.Control?.Step();
             JoinTrace();
-            if (look.IsDue())
+            if (flush.IsDue())
             {
-                _agent.Trace?.LookAtSleepers();
+                _agent.Trace?.SendForSleepers();
             }
             if (heartbeat.IsAboutDue())
             {
@@ -104,8 +110,9 @@ internal sealed class AgentSession : IDisposable
                 _agent.Pstore.OfferNew(_files);
             }
             CheckAlive();
-            int due = Math.Min(look.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));
+            int due = Math.Min(flush.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));
             int wait = _files.HasWork ? 0 : Math.Min(due, MillisecondsToLive);
+            wait = Math.Min(wait, _agent.Control?.MillisecondsLeft ?? wait);
             SocketWait.For(_control.Socket, POLLIN, _agent.Stop.Wake, wait);
         }
         EndInOrder();
@@ -113,8 +120,8 @@ internal sealed class AgentSession : IDisposable
 
     public void Dispose()
     {
-        _link.Advance(SessionPhase.Closed);
-        NotifyStreams();
+        Advance(SessionPhase.Closed);
+        _agent.Control?.End();
         _files.Dispose();
         _control.Dispose();
         if (_probe.IsAlive)
@@ -155,6 +162,9 @@ internal sealed class AgentSession : IDisposable
             case MessageType.FileStored:
                 _files.Stored(Decode<FileStored>(body));
                 break;
+            case MessageType.TraceRequest:
+                Take(Decode<TraceRequest>(body));
+                break;
             case MessageType.Stop:
                 AgentLog.Info($"the collector stops: {Decode<Stop>(body).Reason}");
                 _collectorStops = true;
@@ -168,6 +178,52 @@ internal sealed class AgentSession : IDisposable
     private static T Decode<T>(ReadOnlySpan<byte> body)
         where T : struct, IMessage<T> => Frame.TryDecode(body, out T message) ? message : throw FrameChannel.BadFrame();
 
+    private void Take(in TraceRequest request)
+    {
+        if (_agent.Control is TraceControl control)
+        {
+            control.Take(request);
+            return;
+        }
+        string refusal = _agent.Notes.Find("no tracing") ?? "this guest cannot trace";
+        Answer(new TraceAnswer(request.Id, refusal, TraceSettings.None, 0, null, null));
+    }
+
+    public bool IsStreaming => _isTraceJoined;
+
+    public void Answer(in TraceAnswer answer) => _control.Send(answer);
+
+    public void OfferFormats(List<string> events) => _agent.Metadata.OfferFormats(_files, events);
+
+    public string? RemakeRings(Func<string?> change)
+    {
+        TraceRecorder trace = _agent.Trace!;
+        trace.StopRecording();
+        _traceLink.Advance(SessionPhase.Draining);
+        trace.Notify();
+        if (!Await(_agent.Timings.StopDrain, () => trace.IsDoneWith(_traceLink)))
+        {
+            // What cannot be sent now is lost with the rings, and counted.
+            _traceLink.Advance(SessionPhase.Closed);
+            trace.Notify();
+            Await(Hurry, () => trace.IsDoneWith(_traceLink));
+        }
+        string? refusal = trace.Remake(change, resume: true);
+        trace.Report(_control, _link);
+        _traceLink = _link.Again();
+        _isTraceJoined = false;
+        _awaitsCollector = true;
+        _agent.Metadata.OfferHeaderPage(_files);
+        return refusal;
+    }
+
+    private void Acknowledged(OfferedFile file)
+    {
+        _agent.Pstore.Acknowledged(file);
+        _agent.Control?.Acknowledged(file.Name);
+        _awaitsCollector &= file.Name != MetadataFiles.HeaderPage;
+    }
+
     private void Answer(Ping ping)
     {
         LocalClockSample? local = ping.WithLocalClock ? _agent.LocalClock?.Sample() : null;
@@ -178,7 +234,7 @@ internal sealed class AgentSession : IDisposable
 
     private void JoinTrace()
     {
-        if (_isTraceJoined || !_files.IsMetadataOffered)
+        if (_isTraceJoined || !_files.IsMetadataOffered || _awaitsCollector)
         {
             return;
         }
@@ -189,7 +245,7 @@ internal sealed class AgentSession : IDisposable
             trace.FollowOnlineCpus();
             // Rings of an earlier generation are settled before the first Hello of this one.
             trace.Report(_control, _link);
-            trace.Join(_link);
+            trace.Join(_traceLink);
         }
         // What start and metadata have left: from here on almost nothing is allocated.
         GC.Collect();
@@ -216,19 +272,25 @@ internal sealed class AgentSession : IDisposable
         {
             _agent.Trace?.StopRecording();
         }
-        _link.Advance(agentStops ? SessionPhase.Draining : SessionPhase.Ending);
-        NotifyStreams();
+        Advance(agentStops ? SessionPhase.Draining : SessionPhase.Ending);
         if (!AwaitStreams(agentStops ? _agent.Timings.StopDrain : _agent.Timings.Drain + Hurry) && agentStops)
         {
             // Streams that cannot be finished are cut, so that their last figures hold also for what was on its way.
-            _link.Advance(SessionPhase.Closed);
-            NotifyStreams();
+            Advance(SessionPhase.Closed);
             AwaitStreams(Hurry);
         }
-        _agent.Trace?.Report(_control, _link);
         if (agentStops)
         {
-            _control.Send(new Goodbye(DescribeStop()));
+            _agent.Control?.RestoreAtStop();
+        }
+        ulong left = _agent.Trace?.Report(_control, _link, leaves: agentStops) ?? 0;
+        if (left > 0)
+        {
+            AgentLog.Warning($"{left} events were not sent in time and stay in the trace rings until an agent starts again in this boot");
+        }
+        if (agentStops)
+        {
+            _control.Send(new Goodbye("the agent stops"));
         }
         _ = Sys.Shutdown(_control.Socket, SHUT_WR);
         // Frames of the collector that were under way would turn a close into a reset, and that could overtake what was sent.
@@ -243,10 +305,13 @@ internal sealed class AgentSession : IDisposable
     }
 
     /// <returns>True when all streams are through with this session.</returns>
-    private bool AwaitStreams(TimeSpan limit)
+    private bool AwaitStreams(TimeSpan limit) =>
+        Await(limit, () => (_agent.Trace?.IsDoneWith(_traceLink) ?? true) && (_agent.Kmsg?.IsDoneWith(_link) ?? true));
+
+    private bool Await(TimeSpan limit, Func<bool> isDone)
     {
         Recurring left = new(limit);
-        while (!(_agent.Trace?.IsDoneWith(_link) ?? true) || !(_agent.Kmsg?.IsDoneWith(_link) ?? true))
+        while (!isDone())
         {
             if (left.IsDue())
             {
@@ -257,20 +322,10 @@ internal sealed class AgentSession : IDisposable
         return true;
     }
 
-    // What a ring still holds is neither sent nor lost: the next agent of this boot sends it.
-    private string DescribeStop()
+    private void Advance(SessionPhase phase)
     {
-        ulong unread = _agent.Trace?.UnreadEvents() ?? 0;
-        if (unread == 0)
-        {
-            return "the agent stops";
-        }
-        AgentLog.Warning($"{unread} events were not sent in time and stay in the trace rings until an agent starts again in this boot");
-        return $"the agent stops, {unread} events stay in the trace rings";
-    }
-
-    private void NotifyStreams()
-    {
+        _link.Advance(phase);
+        _traceLink.Advance(phase);
         _agent.Kmsg?.Notify();
         _agent.Trace?.Notify();
     }

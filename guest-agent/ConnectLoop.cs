@@ -12,6 +12,7 @@ internal sealed class ConnectLoop(Agent agent)
         string? lastFault = null;
         while (!agent.Stop.IsRequested)
         {
+            agent.Control?.Step();
             long start = Environment.TickCount64;
             try
             {
@@ -34,6 +35,7 @@ internal sealed class ConnectLoop(Agent agent)
             Wait(backoff.NextMilliseconds());
         }
         agent.Trace?.StopRecording();
+        agent.Control?.RestoreAtStop();
     }
 
     // Streams that end wake this thread too; only time or a stop ends the wait.

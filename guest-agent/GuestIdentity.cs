@@ -53,6 +53,7 @@ internal sealed class GuestIdentity
         SubBufferBytes = subBufferBytes,
         TraceClock = traceClock,
         Notes = notes,
+        Capabilities = AgentCapabilities.TraceControl,
     };
 
     /// <summary>ELF notes (elf(5)): u32 name bytes, u32 content bytes, u32 type, then both, each padded to 4 bytes.</summary>

@@ -9,6 +9,8 @@ internal sealed class GuestNotes
 
     public IReadOnlyList<string> Lines => _lines;
 
+    public string? Find(string beginning) => _lines.Find(l => l.StartsWith(beginning, StringComparison.Ordinal));
+
     public void Add(string line)
     {
         AgentLog.Warning(line);

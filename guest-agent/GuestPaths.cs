@@ -14,6 +14,8 @@ internal sealed class GuestPaths(string root = "")
     /// <summary>The kernel's own place, and where systemd-pstore moves the records to.</summary>
     public string[] Pstore { get; } = [$"{root}/sys/fs/pstore", $"{root}/var/lib/systemd/pstore"];
 
+    public string[] DynamicDebug { get; } = [$"{root}/sys/kernel/debug/dynamic_debug", $"{root}/proc/dynamic_debug"];
+
     /// <summary>What must survive the agent, but not the boot.</summary>
     public string State { get; } = $"{root}/run/vsockpair-agent";
 }

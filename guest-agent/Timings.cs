@@ -27,6 +27,12 @@ internal sealed class Timings
     /// <summary>For all of a stopping agent's streams together to be drained.</summary>
     public TimeSpan StopDrain { get; init; } = TimeSpan.FromSeconds(4);
 
+    /// <summary>For the formats of newly requested events to be stored on the host: behind large files, but before the collector gives up on the request.</summary>
+    public TimeSpan Formats { get; init; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>How long a trace that the host asked for outlives its session: several times what a collector's restart takes.</summary>
+    public TimeSpan Orphaned { get; init; } = TimeSpan.FromSeconds(30);
+
     public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromSeconds(0.1);
     public TimeSpan LongestBackoff { get; init; } = TimeSpan.FromSeconds(5);
 }

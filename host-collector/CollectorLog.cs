@@ -57,7 +57,10 @@ internal static partial class CollectorLog
     [LoggerMessage(2110, LogLevel.Warning, "{Guest}: metadata file {Name} is not kept: this boot, or all of this guest's together, has as many as it may; ignoring.")]
     public static partial void MetadataRefused(this ILogger log, string guest, string name);
 
-    [LoggerMessage(2111, LogLevel.Warning, "{Guest}: {Violation} on {Connection}; counted, ignoring.")]
+    [LoggerMessage(2111, LogLevel.Information, "{Guest}: trace {Verb} by uid {Uid} ({Wanted}): {Outcome}.")]
+    public static partial void TraceChanged(this ILogger log, string guest, string verb, uint uid, string wanted, string outcome);
+
+    [LoggerMessage(2112, LogLevel.Warning, "{Guest}: {Violation} on {Connection}; counted, ignoring.")]
     public static partial void ViolationIgnored(this ILogger log, string guest, Violation violation, string connection);
 
     [LoggerMessage(2200, LogLevel.Error, "{What} cannot be finished: {Reason}; retrying.")]
@@ -83,6 +86,18 @@ internal static partial class CollectorLog
 
     [LoggerMessage(2207, LogLevel.Information, "{Guest}: not seen for ForgetAfter; removed its {Boots} boots.")]
     public static partial void GuestForgotten(this ILogger log, string guest, int boots);
+
+    [LoggerMessage(2208, LogLevel.Warning, "{What} cannot be compressed: {Reason}; retrying.")]
+    public static partial void CompressionFailed(this ILogger log, string what, string reason);
+
+    [LoggerMessage(2209, LogLevel.Warning, "Segments are not compressed: {Reason}; ignoring.")]
+    public static partial void NoCompression(this ILogger log, string reason);
+
+    [LoggerMessage(2210, LogLevel.Warning, "Compression cannot have idle priority: {Reason}; ignoring.")]
+    public static partial void NotIdle(this ILogger log, string reason);
+
+    [LoggerMessage(2211, LogLevel.Error, "{Segment} is not what its .sum says: the disk has damaged it. It is left as it is, uncompressed.")]
+    public static partial void SegmentDamaged(this ILogger log, string segment);
 
     [LoggerMessage(2300, LogLevel.Information, "vsockpair {Version} serves store {Store}.")]
     public static partial void Started(this ILogger log, string version, string store);

@@ -18,7 +18,9 @@ internal static class CollectorServices
         .AddSingleton(options.Store)
         .AddSingleton<DiskState>()
         .AddSingleton<Retention>()
-        .AddHostedService<Housekeeping>();
+        .AddSingleton(new CompressionTimes())
+        .AddHostedService<Housekeeping>()
+        .AddHostedService<Compressor>();
 
     public static IServiceCollection AddSessions(this IServiceCollection services, SessionTimes times) => services
         .AddSingleton(times)
@@ -36,7 +38,10 @@ internal static class CollectorServices
         .AddHostedService(provider => provider.GetRequiredService<ListenerService>());
 
     /// <summary>Last: once control.sock answers, the collector listens.</summary>
-    public static IServiceCollection AddStatus(this IServiceCollection services) => services.AddHostedService<StatusServer>();
+    public static IServiceCollection AddStatus(this IServiceCollection services) => services
+        .AddSingleton<IControlAnswer, StatusAnswer>()
+        .AddSingleton<IControlAnswer, TraceForwarder>()
+        .AddHostedService<ControlServer>();
 
     public static ILoggingBuilder AddCollectorConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>
     {

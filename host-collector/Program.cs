@@ -5,7 +5,8 @@ using VsockPair.Commands;
 namespace VsockPair;
 
 /// <summary>
-/// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees. Behind <c>serve</c>: Listening/ accepts connections,
+/// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees; History/ reads a recording from its files, Decoding/
+/// gives its bytes their meaning, Clocks/ its times a place on the host's clock, Export/ writes it for other tools. Behind <c>serve</c>: Listening/ accepts connections,
 /// Sessions/ speaks the wire with one guest, Storage/ writes files, Status/ answers at control.sock.
 /// </summary>
 internal static class Program
@@ -32,9 +33,21 @@ internal static class Program
         Command losses = new("losses", "What of a guest was lost, when and why") { line.Guest, line.Since, line.Until, line.Boot, line.Json };
         losses.SetAction(parsed => LossesCommand.Run(line.ContextOf(parsed, output, error), line.LossesOf(parsed)));
 
+        Command export = new("export", ExportCommand.Description)
+        {
+            line.Guest, line.OutputFile, line.Format, line.Cpu, line.Clock, line.HostTrace, line.Since, line.Until, line.Boot,
+        };
+        export.SetAction(parsed => ExportCommand.Run(line.ContextOf(parsed, output, error), line.ExportOf(parsed)));
+
+        TraceCommandLine traceLine = new();
+        Command trace = new("trace", "Show or change, for a time, what a guest records") { line.Guest, line.Json };
+        traceLine.AddTo(trace);
+        trace.SetAction(parsed => TraceCommand.Run(
+            line.ContextOf(parsed, output, error), traceLine.RequestOf(parsed, parsed.GetRequiredValue(line.Guest)), parsed.GetValue(line.Json)));
+
         RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
         {
-            line.Config, line.Store, serve, guests, kmsg, losses,
+            line.Config, line.Store, serve, guests, kmsg, losses, export, trace,
         };
         root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
         root.Directives.Clear();

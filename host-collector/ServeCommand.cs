@@ -12,19 +12,22 @@ public static class ServeCommand
 {
     private const int Failed = 1;
 
-    /// <summary>After a fault no part can be trusted to stop; whoever started the collector starts it again.</summary>
-    private static readonly TimeSpan FaultPatience = TimeSpan.FromSeconds(10);
-
     /// <returns>0 after a stop in good order; 1 when it cannot start, with one line that says why, or when a part of it failed.</returns>
-    public static Task<int> RunAsync(CollectorOptions options, CancellationToken cancellation) => RunAsync(options, new SessionTimes(), cancellation);
+    public static Task<int> RunAsync(CollectorOptions options, CancellationToken cancellation) => RunAsync(Build(options, new SessionTimes()), cancellation);
 
-    internal static async Task<int> RunAsync(CollectorOptions options, SessionTimes times, CancellationToken cancellation)
+    /// <summary>Every part of a collector that is not running yet.</summary>
+    internal static HostApplicationBuilder Build(CollectorOptions options, SessionTimes times)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Services.Configure<ConsoleLifetimeOptions>(console => console.SuppressStatusMessages = true);
         // What the host itself would say of a failed start or service is said below, or by FaultSignal, in one line.
         builder.Logging.AddCollectorConsole().AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         builder.Services.AddStorage(options).AddSessions(times).AddListening().AddStatus();
+        return builder;
+    }
+
+    internal static async Task<int> RunAsync(HostApplicationBuilder builder, CancellationToken cancellation)
+    {
         // Outlives the host, whose disposal may hang too.
         using Timer hardExit = new(_ => Environment.Exit(Failed));
         using IHost host = builder.Build();
@@ -43,7 +46,7 @@ public static class ServeCommand
         Task stopped = host.WaitForShutdownAsync(cancellation);
         if (await Task.WhenAny(stopped, faults.Faulted).ConfigureAwait(false) != stopped)
         {
-            hardExit.Change(FaultPatience, Timeout.InfiniteTimeSpan);
+            hardExit.Change(host.Services.GetRequiredService<SessionTimes>().FaultPatience, Timeout.InfiniteTimeSpan);
             host.Services.GetRequiredService<IHostApplicationLifetime>().StopApplication();
         }
         await stopped.ConfigureAwait(false);

@@ -1,10 +1,10 @@
 #!/bin/bash
 # Installs what building VsockPair needs besides the .NET 10 SDK: the NativeAOT linker's tools,
-# and a C compiler with the kernel headers for the tests that check struct layouts.
+# and for tests: a C compiler with the kernel headers, which check struct layouts, and zstd, which reads compressed segments.
 # Nothing to do: no output. Runs apt-get as root, or through sudo.
 set -euo pipefail
 
-packages=(clang lld zlib1g-dev gcc libc6-dev linux-libc-dev)
+packages=(clang lld zlib1g-dev gcc libc6-dev linux-libc-dev zstd)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -21,6 +21,15 @@ internal sealed class AgentOptions
     /// <summary><c>[Trace] Flush=</c>, <c>--flush</c>: how long the events of a quiet vCPU may wait in its ring.</summary>
     public TimeSpan Flush { get; set; } = TimeSpan.FromSeconds(1);
 
+    /// <summary><c>[Control] AllowTrace=</c>: operators of the host may change what is recorded (<c>vsockpair trace</c>).</summary>
+    public bool AllowTrace { get; set; } = true;
+
+    /// <summary><c>[Control] AllowTracers=</c>: also switch on the tracers function and function_graph, which can slow a guest down to a crawl.</summary>
+    public bool AllowTracers { get; set; }
+
+    /// <summary><c>[Control] AllowDynamicDebug=</c>: also switch on debug messages of the guest's kernel, for all who read its log.</summary>
+    public bool AllowDynamicDebug { get; set; }
+
     /// <summary><c>[Pstore] RemoveAcknowledged=</c>: unlink a crash record once the collector has it on its disk.</summary>
     public bool RemoveAcknowledged { get; set; }
 }

@@ -1,14 +1,14 @@
 using System.Globalization;
 using VsockPair.Configuration;
 using VsockPair.Linux;
+using VsockPair.Protocol;
+using VsockPair.Tracing;
 
 namespace VsockPair.GuestAgent.Configuration;
 
 /// <summary>Sets one option from its text, the same for configuration files, environment and command line.</summary>
 internal static class OptionSetting
 {
-    private const int SmallestBufferKb = 16;
-    private const int LargestBufferKb = 1 << 20;
     private const int LongestFlushSeconds = 3600;
 
     /// <returns>Null, or what is wrong with <paramref name="value"/>.</returns>
@@ -25,16 +25,16 @@ internal static class OptionSetting
                 return null;
             case "Trace.Events":
                 string[] events = value.Split([' ', '\t', ','], StringSplitOptions.RemoveEmptyEntries);
-                if (Array.Find(events, e => !IsEvent(e)) is string bad)
+                if (Array.Find(events, e => !TraceNames.IsEvent(e)) is string bad)
                 {
                     return $"\"{bad}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
                 }
                 options.Events = events;
                 return null;
             case "Trace.BufferKb":
-                if (!int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int kb) || kb is < SmallestBufferKb or > LargestBufferKb)
+                if (!int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int kb) || kb is < Wire.MinTraceBufferKb or > Wire.MaxTraceBufferKb)
                 {
-                    return $"\"{value}\" is no buffer size: write KiB per vCPU, {SmallestBufferKb} to {LargestBufferKb}";
+                    return $"\"{value}\" is no buffer size: write KiB per vCPU, {Wire.MinTraceBufferKb} to {Wire.MaxTraceBufferKb}";
                 }
                 options.BufferKb = kb;
                 return null;
@@ -45,33 +45,26 @@ internal static class OptionSetting
                 }
                 options.Flush = flush;
                 return null;
+            case "Control.AllowTrace":
+                return ApplySwitch(value, on => options.AllowTrace = on);
+            case "Control.AllowTracers":
+                return ApplySwitch(value, on => options.AllowTracers = on);
+            case "Control.AllowDynamicDebug":
+                return ApplySwitch(value, on => options.AllowDynamicDebug = on);
             case "Pstore.RemoveAcknowledged":
-                if (!Quantity.TryParseSwitch(value, out bool remove))
-                {
-                    return $"\"{value}\" is neither yes nor no";
-                }
-                options.RemoveAcknowledged = remove;
-                return null;
+                return ApplySwitch(value, on => options.RemoveAcknowledged = on);
             default:
                 return "there is no such setting";
         }
     }
 
-    private static bool IsName(string text)
+    private static string? ApplySwitch(string value, Action<bool> set)
     {
-        foreach (char c in text)
+        if (!Quantity.TryParseSwitch(value, out bool on))
         {
-            if (!char.IsAsciiLetterOrDigit(c) && c is not ('_' or '-' or '*' or '?'))
-            {
-                return false;
-            }
+            return $"\"{value}\" is neither yes nor no";
         }
-        return text.Length > 0;
-    }
-
-    private static bool IsEvent(string text)
-    {
-        string[] parts = text.Split(':');
-        return parts.Length <= 2 && Array.TrueForAll(parts, IsName);
+        set(on);
+        return null;
     }
 }

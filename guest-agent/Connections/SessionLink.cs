@@ -18,7 +18,7 @@ internal enum SessionPhase
 }
 
 /// <summary>What the streams of a session share. The main thread advances it; any stream may report that the collector does not know it.</summary>
-internal sealed class SessionLink(Guid bootId, Welcome welcome, Timings timings)
+internal sealed class SessionLink(Guid bootId, Welcome welcome, Timings timings, SessionLink? origin = null)
 {
     private volatile SessionPhase _phase;
     private volatile int _sendLimit = Wire.CappedSendBytes;
@@ -35,7 +35,7 @@ internal sealed class SessionLink(Guid bootId, Welcome welcome, Timings timings)
     public SessionPhase Phase => _phase;
 
     /// <summary>Most bytes of one send. Small until the probe has shown that this path carries large packets.</summary>
-    public int SendLimit => _sendLimit;
+    public int SendLimit => origin?.SendLimit ?? _sendLimit;
 
     /// <summary>A stream was refused with <see cref="RefusalReason.NoSuchSession"/>: only a new session helps.</summary>
     public bool IsUnknown => _isUnknown;
@@ -46,5 +46,12 @@ internal sealed class SessionLink(Guid bootId, Welcome welcome, Timings timings)
 
     public void LiftSendLimit() => _sendLimit = int.MaxValue;
 
-    public void ReportUnknown() => _isUnknown = true;
+    public void ReportUnknown()
+    {
+        _isUnknown = true;
+        origin?.ReportUnknown();
+    }
+
+    /// <summary>The same session once more, for streams that were ended in its course and begin again.</summary>
+    public SessionLink Again() => new(BootId, welcome, Timings, this);
 }

@@ -17,6 +17,7 @@ internal abstract class SessionStream : IDisposable
     private readonly WakeEvent _owner;
     private volatile SessionLink? _link;
     private volatile SessionLink? _doneWith;
+    private volatile bool _isDismissed;
     private volatile bool _hasEnded;
 
     protected SessionStream(string name, IHostConnector host, WakeEvent owner)
@@ -44,6 +45,13 @@ internal abstract class SessionStream : IDisposable
     public void Join(SessionLink link)
     {
         _link = link;
+        Wake.Set();
+    }
+
+    /// <summary>The thread ends, once it is through with its session.</summary>
+    public void Dismiss()
+    {
+        _isDismissed = true;
         Wake.Set();
     }
 
@@ -94,7 +102,7 @@ internal abstract class SessionStream : IDisposable
         try
         {
             Prepare();
-            while (true)
+            while (!_isDismissed)
             {
                 SessionLink? link = _link;
                 if (link is not null && !IsDoneWith(link))

@@ -19,7 +19,7 @@ internal sealed class OfferedFile(OfferedKind kind, string name, Func<ByteSource
     /// <summary>Names the content: while it stays the same the file is hashed only once. Null: hash it for each offer.</summary>
     public string? HashKey { get; init; }
 
-    public static OfferedFile Metadata(string name, string path, string hashKey) =>
+    public static OfferedFile Metadata(string name, string path, string? hashKey = null) =>
         new(OfferedKind.Metadata, name, () => new FileSource(path)) { Path = path, HashKey = hashKey };
 
     public static OfferedFile Snapshot(string name, byte[] bytes) => new(OfferedKind.Metadata, name, () => new SnapshotSource(bytes));

@@ -11,6 +11,8 @@ namespace VsockPair.GuestAgent.Metadata;
 /// </summary>
 internal sealed class MetadataFiles
 {
+    public const string HeaderPage = "events/header_page";
+
     private static readonly string[] CpuRanges = ["possible", "present", "online"];
 
     private readonly GuestPaths _paths;
@@ -20,6 +22,7 @@ internal sealed class MetadataFiles
     private readonly List<OfferedFile> _small = [];
     private readonly List<OfferedFile> _large = [];
     private readonly bool _hasSymbols;
+    private readonly TraceInstance? _instance;
     private ChangingFile? _commandLines;
     private ChangingFile? _modules;
 
@@ -30,9 +33,10 @@ internal sealed class MetadataFiles
         _commandLinesPath = top?.Path("saved_cmdlines");
         _printkFormatsPath = top?.Path("printk_formats");
         _refresh = refresh;
+        _instance = instance;
         if (instance is not null)
         {
-            AddIfThere(_small, "events/header_page", instance.Files.Path("events/header_page"));
+            AddIfThere(_small, HeaderPage, instance.Files.Path(HeaderPage));
             AddIfThere(_small, "events/header_event", instance.Files.Path("events/header_event"));
             AddFormats(instance);
         }
@@ -58,7 +62,8 @@ internal sealed class MetadataFiles
     }
 
     /// <summary>Everything, for the start of a session.</summary>
-    public void OfferAll(FileOffers offers)
+    /// <param name="events">Those that are recorded besides the configured ones.</param>
+    public void OfferAll(FileOffers offers, List<string> events)
     {
         _commandLines = _commandLinesPath is null ? null : new ChangingFile(_commandLinesPath, b => Sha256.Of(b), _refresh);
         _modules = new ChangingFile($"{_paths.Proc}/modules", b => ModuleLayout.Hash(b), _refresh);
@@ -66,6 +71,7 @@ internal sealed class MetadataFiles
         byte[] cpus = Encoding.UTF8.GetBytes(string.Concat(Array.ConvertAll(CpuRanges, r => $"{r} {SmallFile.ReadText($"{folder}/{r}")}\n")));
         offers.Add(OfferedFile.Snapshot("cpuinfo", cpus));
         _small.ForEach(offers.Add);
+        OfferFormats(offers, events);
         OfferIfChanged(offers, "saved_cmdlines", _commandLines);
         if (!OfferModules(offers))
         {
@@ -81,6 +87,18 @@ internal sealed class MetadataFiles
         OfferIfChanged(offers, "saved_cmdlines", _commandLines);
         OfferModules(offers);
     }
+
+    /// <summary>Hashed anew each time: a module may have come back with other events.</summary>
+    public void OfferFormats(FileOffers offers, List<string> events)
+    {
+        foreach (string name in events)
+        {
+            offers.Add(OfferedFile.Metadata($"events/{name}/format", _instance!.Files.Path($"events/{name}/format")));
+        }
+    }
+
+    /// <summary>A small file that the collector has already: its answer shows that it has worked on all that was sent before.</summary>
+    public void OfferHeaderPage(FileOffers offers) => offers.Add(OfferedFile.Metadata(HeaderPage, _instance!.Files.Path(HeaderPage), HeaderPage));
 
     private bool OfferModules(FileOffers offers)
     {
@@ -123,7 +141,7 @@ internal sealed class MetadataFiles
     private void AddFormats(TraceInstance instance)
     {
         string[] tracers = Array.ConvertAll(Directory.GetDirectories(instance.Files.Path("events/ftrace")), f => $"ftrace/{Path.GetFileName(f)}");
-        List<string> names = [.. instance.Events, .. tracers];
+        List<string> names = [.. instance.Configured.Events, .. tracers];
         names.Sort(StringComparer.Ordinal);
         foreach (string name in names)
         {

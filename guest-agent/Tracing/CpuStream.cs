@@ -8,12 +8,16 @@ namespace VsockPair.GuestAgent.Tracing;
 /// <summary>
 /// One vCPU's ring → its bulk connection, on a thread pinned to that vCPU. Without a session the thread sleeps and the ring overwrites;
 /// the kernel counts what is lost. Nothing is allocated while records move.
-/// A vCPU that has had nothing new for a while is left in peace: its thread waits without a time limit, and the main thread looks at its ring meanwhile.
+/// A vCPU that is quiet is left in peace: its thread sleeps until sub-buffers fill, and the main thread sends the little that comes meanwhile. A wake-up on
+/// the vCPU itself would be recorded, and so would the kernel's worker that sends what was recorded: it would never be quiet again.
 /// </summary>
 internal sealed class CpuStream : SessionStream
 {
     // Between two looks at the session and the clock, so that a ring that is never empty cannot hide them.
     private const int MostFillsAtOnce = 64;
+
+    // A ring that holds more has its thread awake already, or very soon.
+    private const int MostFillsWhileAsleep = 8;
 
     // A wake-up of the agent is itself recorded: the switch to its thread and the one before, away from it. A quiet vCPU that has recorded no more
     // than that since the last look has nothing new to tell, and its ring is only emptied now and then.
@@ -35,8 +39,8 @@ internal sealed class CpuStream : SessionStream
     private bool _isExhausted;
     private ulong _unreadAtLook;
     private long _flushedAt;
-    private bool _isAsleep;
-    private bool _mustFlush;
+    private SessionLink? _asleepIn;
+    private int _asleepSocket;
 
     public CpuStream(int cpu, TraceInstance instance, ReadStrategy strategy, TimeSpan flush, IHostConnector host, WakeEvent owner)
         : base($"trace-cpu{cpu}", host, owner)
@@ -45,7 +49,7 @@ internal sealed class CpuStream : SessionStream
         _instance = instance;
         _strategy = strategy;
         _flushMilliseconds = (int)flush.TotalMilliseconds;
-        _ownEventsPerWake = instance.Events.Contains(SwitchEvent) ? SwitchesPerWake : 0UL;
+        _ownEventsPerWake = instance.Configured.Events.Contains(SwitchEvent) ? SwitchesPerWake : 0UL;
     }
 
     public int Cpu { get; }
@@ -71,17 +75,21 @@ internal sealed class CpuStream : SessionStream
         }
     }
 
-    /// <summary>A look from the main thread at the ring of a sleeping stream; one that has news is woken to send it.</summary>
-    public void LookWhileAsleep()
+    /// <summary>From the main thread: sends what the ring of a sleeping stream has. Never waits; what the socket does not take at once is left to the stream's thread.</summary>
+    public void SendWhileAsleep()
     {
         lock (_shared)
         {
-            if (!_isAsleep || !IsNews(_stats!.Read()))
+            if (_asleepIn is null || !HasNews(_stats!.Read()))
             {
                 return;
             }
-            _isAsleep = false;
-            _mustFlush = true;
+            if (TrySendWhileAsleep())
+            {
+                _counters = _stats.Read();
+                return;
+            }
+            _asleepIn = null;
         }
         Notify();
     }
@@ -158,10 +166,6 @@ internal sealed class CpuStream : SessionStream
         int publishEvery = (int)link.Timings.Counters.TotalMilliseconds / 2;
         int quiet = Math.Min(_flushMilliseconds, publishEvery);
         long publishAt = 0;
-        lock (_shared)
-        {
-            _flushedAt = 0;
-        }
         while (!link.IsClosed)
         {
             if (IsAtEnd(link))
@@ -191,7 +195,7 @@ internal sealed class CpuStream : SessionStream
                 Publish(final: false);
                 publishAt = Environment.TickCount64 + publishEvery;
             }
-            if (!WaitForRing(socket.Value, quiet, out RingWake wake) || !Forward(socket.Value, link, wake))
+            if (!WaitForRing(socket.Value, quiet, out bool isQuiet) || !Forward(socket.Value, link, isQuiet))
             {
                 return false;
             }
@@ -202,13 +206,14 @@ internal sealed class CpuStream : SessionStream
     private bool IsAtEnd(SessionLink link) => IsRetired || link.Phase == SessionPhase.Draining;
 
     /// <returns>False when the connection is broken.</returns>
-    private bool Forward(int socket, SessionLink link, RingWake wake)
+    private bool Forward(int socket, SessionLink link, bool isQuiet)
     {
-        if (wake == RingWake.Quiet && !HasNews())
-        {
-            return true;
-        }
         RecordStage stage = _stage!;
+        // What the main thread has taken out of the ring and could not send.
+        if (!SendStage(socket, link))
+        {
+            return false;
+        }
         int filled = 0;
         for (int fills = 0; fills < MostFillsAtOnce && (filled = Check(stage.Fill())) > 0; fills++)
         {
@@ -221,50 +226,83 @@ internal sealed class CpuStream : SessionStream
                 break;
             }
         }
-        return wake == RingWake.Stirred || filled != 0 || Check(stage.FillTail()) <= 0 || SendStage(socket, link);
+        if (isQuiet && filled == 0 && Check(stage.FillTail()) > 0 && !SendStage(socket, link))
+        {
+            return false;
+        }
+        if (isQuiet)
+        {
+            FallAsleep(socket, link);
+        }
+        return true;
     }
 
-    /// <summary>A look of the stream's own thread. Without news it falls asleep, its figures published: while it sleeps nobody reads the ring.</summary>
-    private bool HasNews()
+    private void FallAsleep(int socket, SessionLink link)
     {
-        CpuStats stats = _stats!.Read();
         lock (_shared)
         {
-            if (IsNews(stats))
-            {
-                return true;
-            }
-            _counters = stats;
-            _isAsleep = true;
-            return false;
+            _counters = _stats!.Read();
+            _unreadAtLook = 0;
+            _flushedAt = Environment.TickCount64;
+            _asleepSocket = socket;
+            _asleepIn = link;
         }
     }
 
-    private bool IsNews(in CpuStats stats)
+    /// <summary>From here on ring, stage and socket are this thread's alone.</summary>
+    private void WakeUp()
+    {
+        lock (_shared)
+        {
+            _asleepIn = null;
+        }
+    }
+
+    private bool HasNews(in CpuStats stats)
     {
         ulong unread = stats.Entries;
         long now = Environment.TickCount64;
-        bool isNews = unread > _unreadAtLook + _ownEventsPerWake || (unread > 0 && now - _flushedAt >= LongestFlushMilliseconds);
-        _unreadAtLook = isNews ? 0 : unread;
-        _flushedAt = isNews ? now : _flushedAt;
-        return isNews;
+        bool hasNews = unread > _unreadAtLook + _ownEventsPerWake || (unread > 0 && now - _flushedAt >= LongestFlushMilliseconds);
+        _unreadAtLook = hasNews ? 0 : unread;
+        _flushedAt = hasNews ? now : _flushedAt;
+        return hasNews;
     }
 
-    /// <returns>True when the main thread has seen news.</returns>
-    private bool WakeUp()
+    /// <returns>False when the stream's thread has to go on.</returns>
+    private bool TrySendWhileAsleep()
     {
-        lock (_shared)
+        RecordStage stage = _stage!;
+        for (int fills = 0; fills < MostFillsWhileAsleep; fills++)
         {
-            bool mustFlush = _mustFlush;
-            _isAsleep = false;
-            _mustFlush = false;
-            return mustFlush;
+            int filled = stage.Fill();
+            bool isLast = filled == 0 || !stage.MayHaveMore;
+            if (filled == 0)
+            {
+                filled = stage.FillTail();
+            }
+            if (filled < 0)
+            {
+                return false;
+            }
+            while (!stage.IsEmpty)
+            {
+                if (stage.Send(_asleepSocket, _asleepIn!.SendLimit) <= 0)
+                {
+                    return false;
+                }
+            }
+            if (isLast)
+            {
+                return true;
+            }
         }
+        return false;
     }
 
     /// <param name="quiet">Milliseconds without a full sub-buffer after which a vCPU counts as quiet.</param>
+    /// <param name="isQuiet">It is.</param>
     /// <returns>False when the connection is broken.</returns>
-    private bool WaitForRing(int socket, int quiet, out RingWake wake)
+    private bool WaitForRing(int socket, int quiet, out bool isQuiet)
     {
         Span<PollFd> fds =
         [
@@ -273,12 +311,13 @@ internal sealed class CpuStream : SessionStream
             new PollFd { Fd = Wake.FdValue, Events = POLLIN },
         ];
         // Only this thread falls asleep, and whoever ends its sleep sets the wake event: no need to ask under the lock.
-        int ready = LinuxException.Check(Sys.Poll(fds, _isAsleep ? -1 : quiet), "poll", Name);
+        int ready = LinuxException.Check(Sys.Poll(fds, _asleepIn is null ? quiet : -1), "poll", Name);
+        WakeUp();
+        isQuiet = ready == 0;
         if (fds[2].Revents != 0)
         {
             Wake.Clear();
         }
-        wake = WakeUp() ? RingWake.News : ready == 0 ? RingWake.Quiet : RingWake.Stirred;
         return fds[1].Revents == 0 || SocketWait.IsOpen(socket);
     }
 
@@ -341,17 +380,5 @@ internal sealed class CpuStream : SessionStream
             _isFinal = final;
         }
         return stats;
-    }
-
-    private enum RingWake
-    {
-        /// <summary>Full sub-buffers, or something about the session.</summary>
-        Stirred,
-
-        /// <summary>Nothing for the flush time.</summary>
-        Quiet,
-
-        /// <summary>The main thread has found events to flush.</summary>
-        News,
     }
 }

@@ -20,6 +20,9 @@ internal sealed class RingState
     /// <summary>What <c>buffer_size_kb</c> was asked to be; 0 when the agent chose.</summary>
     public int AskedBufferKb { get; init; }
 
+    /// <summary>What <c>buffer_size_kb</c> was then set to; 0 where an agent of the first days made the ring.</summary>
+    public int BufferKb { get; init; }
+
     private const string FileName = "ring";
 
     public RingState InSession(Guid session) => new()
@@ -29,16 +32,18 @@ internal sealed class RingState
         Generation = Generation,
         SubBufferBytes = SubBufferBytes,
         AskedBufferKb = AskedBufferKb,
+        BufferKb = BufferKb,
     };
 
     /// <summary>The same boot and session with another ring, or none.</summary>
-    public RingState WithRing(Guid generation, int subBufferBytes, int askedBufferKb) => new()
+    public RingState WithRing(Guid generation, int subBufferBytes, int askedBufferKb, int bufferKb) => new()
     {
         BootId = BootId,
         Session = Session,
         Generation = generation,
         SubBufferBytes = subBufferBytes,
         AskedBufferKb = askedBufferKb,
+        BufferKb = bufferKb,
     };
 
     /// <summary>The state of this boot, or null if there is none or it is not one.</summary>
@@ -63,8 +68,9 @@ internal sealed class RingState
             & Guid.TryParse(values.GetValueOrDefault("generation"), out Guid generation)
             & int.TryParse(values.GetValueOrDefault("sub_buffer_bytes"), out int subBufferBytes)
             & int.TryParse(values.GetValueOrDefault("asked_buffer_kb"), out int askedBufferKb);
+        _ = int.TryParse(values.GetValueOrDefault("buffer_kb"), out int bufferKb);
         return whole && boot == bootId
-            ? new RingState { BootId = boot, Session = session, Generation = generation, SubBufferBytes = subBufferBytes, AskedBufferKb = askedBufferKb }
+            ? new RingState { BootId = boot, Session = session }.WithRing(generation, subBufferBytes, askedBufferKb, bufferKb)
             : null;
     }
 
@@ -73,7 +79,7 @@ internal sealed class RingState
     {
         string path = Path.Combine(folder, FileName);
         SmallFile.Write($"{path}.new", $"boot={BootId}\nsession={Session}\ngeneration={Generation}\n"
-            + $"sub_buffer_bytes={SubBufferBytes}\nasked_buffer_kb={AskedBufferKb}\n");
+            + $"sub_buffer_bytes={SubBufferBytes}\nasked_buffer_kb={AskedBufferKb}\nbuffer_kb={BufferKb}\n");
         LinuxException.Check(Sys.Rename($"{path}.new", path), "rename", path);
     }
 }

@@ -14,6 +14,7 @@ internal sealed class TraceInstance
 {
     public const string Clock = "boot";
     private const string Name = "vsockpair";
+    private const string BufferFile = "buffer_size_kb";
     private const int DefaultBufferKb = 1024;
 
     // A share of RAM that nobody misses.
@@ -21,12 +22,14 @@ internal sealed class TraceInstance
     private const int WatermarkBytes = 128 * 1024;
 
     private readonly Tracefs _files;
+    private readonly AgentState _state;
 
-    private TraceInstance(Tracefs files, RingState state, IReadOnlyList<StreamCounters> retired)
+    private TraceInstance(Tracefs files, AgentState state, int bufferKb, List<StreamCounters> retired)
     {
         _files = files;
-        Generation = state.Generation;
-        SubBufferBytes = state.SubBufferBytes;
+        _state = state;
+        SubBufferBytes = state.Ring.SubBufferBytes;
+        Configured = new TraceSetup { Events = [], BufferKb = bufferKb };
         Retired = retired;
     }
 
@@ -36,15 +39,15 @@ internal sealed class TraceInstance
     public bool IsReused { get; private init; }
 
     /// <summary>What the ring's counters belong to.</summary>
-    public Guid Generation { get; }
+    public Guid Generation => _state.Ring.Generation;
 
     public int SubBufferBytes { get; }
 
     /// <summary>Last figures of a ring that had to be thrown away, its unread events counted as lost.</summary>
-    public IReadOnlyList<StreamCounters> Retired { get; }
+    public List<StreamCounters> Retired { get; }
 
-    /// <summary><c>SYSTEM/EVENT</c> of what is recorded.</summary>
-    public List<string> Events { get; private set; } = [];
+    /// <summary>What is recorded unless an operator of the host wants something else for a time.</summary>
+    public TraceSetup Configured { get; private set; }
 
     /// <param name="state">What an earlier agent of this boot left.</param>
     /// <param name="ramKb">Bounds the rings, unless the options name a size.</param>
@@ -57,25 +60,27 @@ internal sealed class TraceInstance
         List<StreamCounters> retired = [];
         if (Directory.Exists(files.Folder))
         {
-            if (before.Generation != Guid.Empty && before.AskedBufferKb == asked
+            // A tracer was left on by an agent that was killed, and switching it off would empty the rings.
+            bool isTracing = files.Has("current_tracer") && files.Read("current_tracer") != TraceSetup.NoTracer;
+            if (before.Generation != Guid.Empty && before.AskedBufferKb == asked && !isTracing
                 && files.ReadChosen("trace_clock") == Clock && ReadSubBufferBytes(files) == before.SubBufferBytes)
             {
-                return new TraceInstance(files, before, retired) { IsReused = true };
+                return Reuse(files, state, retired);
             }
             Remove(files, before, retired);
         }
 
         // Written before the ring exists: a crash in between must never leave a ring under an older generation.
-        state.Change(before.WithRing(Guid.Empty, 0, 0));
+        state.Change(before.WithRing(Guid.Empty, 0, 0, 0));
         LinuxException.Check(files.TryMake(), "mkdir", files.Folder);
         int bufferKb = options.BufferKb ?? (int)Math.Clamp(ramKb / RamShare / onlineCpus, 8 * RingSize.FewestSubBuffers, DefaultBufferKb);
         files.Write("trace_clock", Clock);
         bufferKb = RingSize.Choose(bufferKb, (file, kb) => files.TryWrite(file, kb.ToString(CultureInfo.InvariantCulture)));
         int subBufferBytes = ReadSubBufferBytes(files);
         SetWatermark(files, bufferKb, subBufferBytes);
-        state.Change(before.WithRing(Guid.NewGuid(), subBufferBytes, asked));
+        state.Change(before.WithRing(Guid.NewGuid(), subBufferBytes, asked, bufferKb));
         AgentLog.Info($"trace ring of {bufferKb} KiB per vCPU, sub-buffers of {subBufferBytes / 1024} KiB");
-        return new TraceInstance(files, state.Ring, retired);
+        return new TraceInstance(files, state, bufferKb, retired);
     }
 
     /// <summary>Switches the wanted events on and all others off, with this process excluded from what it records.</summary>
@@ -83,8 +88,8 @@ internal sealed class TraceInstance
     {
         ExcludeOwnThreads(notes);
         List<string> missing = [];
-        Events = EventSelection.Resolve(_files.Path("events"), patterns, missing);
-        HashSet<string> wanted = [.. Events];
+        List<string> events = EventSelection.Resolve(_files.Path("events"), patterns, missing);
+        HashSet<string> wanted = [.. events];
         foreach (string line in _files.Read("set_event").Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             string enabled = line.Replace(':', '/');
@@ -92,17 +97,56 @@ internal sealed class TraceInstance
             {
                 _files.Write($"events/{enabled}/enable", "0");
             }
+            // An operator of the host may have set one, and the agent have been killed since.
+            int result = _files.TryWrite($"events/{enabled}/filter", "0");
+            if (result is < 0 and not -Errno.ENOENT)
+            {
+                AgentLog.Warning($"a filter of {line} may be left, ignoring: {Errno.Describe(-result)}");
+            }
         }
-        missing.AddRange(Events.FindAll(e => _files.TryWrite($"events/{e}/enable", "1") < 0));
-        Events.RemoveAll(missing.Contains);
+        missing.AddRange(events.FindAll(e => _files.TryWrite($"events/{e}/enable", "1") < 0));
+        events.RemoveAll(missing.Contains);
+        Configured = new TraceSetup { Events = events, BufferKb = Configured.BufferKb };
         if (missing.Count > 0)
         {
             notes.Add($"events that this kernel does not have: {string.Join(' ', missing)}");
         }
-        _files.Write("tracing_on", "1");
+        StartRecording();
     }
 
+    public void StartRecording() => _files.Write("tracing_on", "1");
+
     public void StopRecording() => _files.Write("tracing_on", "0");
+
+    /// <returns>0, or a negative error number and the size as it was.</returns>
+    public int TryResize(int kb)
+    {
+        int result = _files.TryWrite(BufferFile, kb.ToString(CultureInfo.InvariantCulture));
+        if (result == 0)
+        {
+            SetWatermark(_files, kb, SubBufferBytes);
+        }
+        return result;
+    }
+
+    /// <summary>Makes a change that empties the rings, and gives them a new generation. Recording is off, and nobody reads.</summary>
+    /// <returns>Last figures of the generation before, its unread events counted as lost.</returns>
+    public List<StreamCounters> BeginGeneration(Action change)
+    {
+        List<StreamCounters> retired = [];
+        RingState before = _state.Ring;
+        Retire(_files, before, retired);
+        // As in Open: no crash may leave the emptied rings under the older generation.
+        _state.Change(before.WithRing(Guid.Empty, 0, 0, 0));
+        change();
+        foreach (string folder in Directory.GetDirectories(_files.Path("per_cpu")))
+        {
+            // Opened to be cut off, this file empties its ring. A tracer's start has done that too, but not to vCPUs that are offline.
+            _files.TryWrite($"per_cpu/{Path.GetFileName(folder)}/trace", "");
+        }
+        _state.Change(before.WithRing(Guid.NewGuid(), before.SubBufferBytes, before.AskedBufferKb, before.BufferKb));
+        return retired;
+    }
 
     /// <summary>From the kernel's own description, never assumed: <c>field: char data; offset:16; size:65520; …</c>.</summary>
     internal static int ReadSubBufferBytes(Tracefs files)
@@ -124,20 +168,40 @@ internal sealed class TraceInstance
         return end > at && int.TryParse(text.AsSpan(at, end - at), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : 0;
     }
 
+    private static TraceInstance Reuse(Tracefs files, AgentState state, List<StreamCounters> retired)
+    {
+        int bufferKb = state.Ring.BufferKb;
+        if (bufferKb == 0 && !int.TryParse(files.Read(BufferFile), NumberStyles.None, CultureInfo.InvariantCulture, out bufferKb))
+        {
+            bufferKb = DefaultBufferKb;
+        }
+        TraceInstance instance = new(files, state, bufferKb, retired) { IsReused = true };
+        if (state.Ring.BufferKb != 0 && instance.TryResize(bufferKb) is < 0 and int result)
+        {
+            AgentLog.Warning($"the ring keeps another size than it was made with, ignoring: {Errno.Describe(-result)}");
+        }
+        return instance;
+    }
+
     private static void Remove(Tracefs files, RingState before, List<StreamCounters> retired)
     {
         files.Write("tracing_on", "0");
         if (before.Generation != Guid.Empty)
         {
-            foreach (string folder in Directory.GetDirectories(files.Path("per_cpu")))
-            {
-                using CpuStatsFile file = new($"{folder}/stats");
-                CpuStats stats = file.Read();
-                int cpu = int.Parse(Path.GetFileName(folder).AsSpan(3), NumberStyles.None, CultureInfo.InvariantCulture);
-                retired.Add(new StreamCounters(cpu, before.Generation, stats.ReadEvents, stats.LostEvents + stats.Entries, Final: true));
-            }
+            Retire(files, before, retired);
         }
         LinuxException.Check(Sys.RemoveDirectory(files.Folder), "rmdir", files.Folder);
+    }
+
+    private static void Retire(Tracefs files, RingState ring, List<StreamCounters> retired)
+    {
+        foreach (string folder in Directory.GetDirectories(files.Path("per_cpu")))
+        {
+            using CpuStatsFile file = new($"{folder}/stats");
+            CpuStats stats = file.Read();
+            int cpu = int.Parse(Path.GetFileName(folder).AsSpan(3), NumberStyles.None, CultureInfo.InvariantCulture);
+            retired.Add(new StreamCounters(cpu, ring.Generation, stats.ReadEvents, stats.LostEvents + stats.Entries, Final: true));
+        }
     }
 
     // poll() answers once (dirty + 1) * 100 >= percent * sub-buffers (full_hit in ring_buffer.c). Zero would wake for every event.

@@ -12,6 +12,8 @@ namespace VsockPair.GuestAgent.Tracing;
 /// </summary>
 internal sealed class TraceRecorder : IDisposable
 {
+    private static readonly TimeSpan DismissLimit = TimeSpan.FromSeconds(1);
+
     private readonly TraceInstance _instance;
     private readonly ReadStrategy _strategy;
     private readonly TimeSpan _flush;
@@ -21,7 +23,7 @@ internal sealed class TraceRecorder : IDisposable
     private readonly PolledFile _onlineFile;
     private byte[] _online = [];
     private SessionLink? _link;
-    private IReadOnlyList<StreamCounters> _unreported;
+    private readonly List<StreamCounters> _unreported;
 
     public TraceRecorder(TraceInstance instance, ReadStrategy strategy, TimeSpan flush, GuestPaths paths, IHostConnector host, WakeEvent owner)
     {
@@ -36,7 +38,7 @@ internal sealed class TraceRecorder : IDisposable
 
     public int SubBufferBytes => _instance.SubBufferBytes;
 
-    /// <summary>How often <see cref="LookAtSleepers"/> is due.</summary>
+    /// <summary>How often <see cref="SendForSleepers"/> is due.</summary>
     public TimeSpan Flush => _flush;
 
     /// <summary>Follows the vCPUs that are online now, and drains the rings that an earlier agent left of vCPUs that are not.</summary>
@@ -88,12 +90,12 @@ internal sealed class TraceRecorder : IDisposable
         }
     }
 
-    /// <summary>One wake-up for the whole guest instead of one for each vCPU: streams without news sleep on.</summary>
-    public void LookAtSleepers()
+    /// <summary>One wake-up for the whole guest instead of one for each vCPU.</summary>
+    public void SendForSleepers()
     {
         foreach (CpuStream stream in _streams)
         {
-            stream.LookWhileAsleep();
+            stream.SendWhileAsleep();
         }
     }
 
@@ -119,25 +121,61 @@ internal sealed class TraceRecorder : IDisposable
 
     public void StopRecording() => _instance.StopRecording();
 
-    /// <summary>What the rings of this session's streams hold.</summary>
-    public ulong UnreadEvents()
+    /// <summary>Makes a change that empties the rings, once no stream reads them any more. A <see cref="Join"/> must follow.</summary>
+    /// <returns>Null, or why it was not made.</returns>
+    public string? Remake(Func<string?> change, bool resume)
     {
-        ulong events = 0;
-        foreach (CpuStream stream in _streams)
+        if (!TryDismissStreams())
         {
-            events += UnreadEvents(stream.Cpu);
+            return "the trace streams are still busy with what was recorded";
         }
-        return events;
+        _instance.StopRecording();
+        string? refusal = null;
+        _unreported.AddRange(_instance.BeginGeneration(() => refusal = change()));
+        // vCPUs have nothing to join before the next session, or the rest of this one.
+        _link = null;
+        if (resume)
+        {
+            _instance.StartRecording();
+            FollowOnlineCpus();
+        }
+        return refusal;
+    }
+
+    /// <summary>The kernel refuses to switch a tracer while any reader has a ring open (<c>trace_ref</c>).</summary>
+    private bool TryDismissStreams()
+    {
+        if (_link is SessionLink link && !IsDoneWith(link))
+        {
+            return false;
+        }
+        _streams.ForEach(s => s.Dismiss());
+        Recurring left = new(DismissLimit);
+        while (!_streams.TrueForAll(s => s.HasEnded))
+        {
+            if (left.IsDue())
+            {
+                return false;
+            }
+            SocketWait.Sleep(_owner, left.MillisecondsLeft);
+        }
+        _streams.ForEach(s => s.Dispose());
+        _streams.Clear();
+        _online = [];
+        return true;
     }
 
     /// <summary>Figures of all rings, those of thrown-away ones first; streams that ended with their vCPU are reported a last time.</summary>
-    public void Report(FrameChannel control, SessionLink link)
+    /// <param name="leaves">The agent's last report: rings that are not drained stay as they are for the next one.</param>
+    /// <returns>Events in them.</returns>
+    public ulong Report(FrameChannel control, SessionLink link, bool leaves = false)
     {
+        ulong allLeft = 0;
         foreach (StreamCounters counters in _unreported)
         {
             SendIfWithinLimit(control, link, counters);
         }
-        _unreported = [];
+        _unreported.Clear();
         List<CpuStream> ended = [];
         foreach (CpuStream stream in _streams)
         {
@@ -145,6 +183,12 @@ internal sealed class TraceRecorder : IDisposable
             if (stream.Counters is StreamCounters counters)
             {
                 SendIfWithinLimit(control, link, counters);
+                ulong left = leaves && !counters.Final && counters.Cpu < link.MaxCpus ? UnreadEvents(stream.Cpu) : 0;
+                if (left > 0)
+                {
+                    control.Send(new EventsLeft(counters.Cpu, counters.Generation, left));
+                    allLeft += left;
+                }
             }
             if (hasEnded)
             {
@@ -158,6 +202,7 @@ internal sealed class TraceRecorder : IDisposable
             // The vCPU may have come back while its ring was drained.
             _online = [];
         }
+        return allLeft;
     }
 
     public void Dispose() => _onlineFile.Dispose();

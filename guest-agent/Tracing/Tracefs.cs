@@ -27,7 +27,7 @@ internal sealed unsafe class Tracefs(string folder)
 
     public string Read(string file) => SmallFile.ReadText(Path(file));
 
-    /// <summary>Writes in one call; what the file held before is gone first, where that means something (pid lists).</summary>
+    /// <summary>What the file held before is gone first, where that means something (lists of pids and functions).</summary>
     /// <returns>0, or a negative error number.</returns>
     public int TryWrite(string file, string text)
     {
@@ -37,10 +37,13 @@ internal sealed unsafe class Tracefs(string folder)
             return fd;
         }
         byte[] bytes = Encoding.UTF8.GetBytes(text);
-        int result;
+        int result = 0;
         fixed (byte* p = bytes)
         {
-            result = Sys.Write(fd, p, bytes.Length);
+            // Lists are taken one word at a time (ftrace_regex_write).
+            for (int written = 0; written < bytes.Length && (result = Sys.Write(fd, p + written, bytes.Length - written)) > 0; written += result)
+            {
+            }
         }
         Sys.Close(fd);
         return Math.Min(result, 0);

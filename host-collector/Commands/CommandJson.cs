@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using VsockPair.Status;
 using VsockPair.Storage;
 
 namespace VsockPair.Commands;
@@ -7,5 +8,6 @@ namespace VsockPair.Commands;
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(RfcTimeConverter)])]
 [JsonSerializable(typeof(IReadOnlyList<GuestReport>))]
 [JsonSerializable(typeof(GuestReport))]
+[JsonSerializable(typeof(RecordedTrace))]
 [JsonSerializable(typeof(IReadOnlyCollection<LossSum>))]
 internal sealed partial class CommandJson : JsonSerializerContext;

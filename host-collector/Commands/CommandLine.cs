@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
+using VsockPair.Export;
 using VsockPair.Options;
 
 namespace VsockPair.Commands;
@@ -8,6 +9,9 @@ namespace VsockPair.Commands;
 /// <summary>Options that more than one command has, and how their values are read.</summary>
 internal sealed class CommandLine
 {
+    private const string GuestClock = "guest";
+    private const string HostClock = "host";
+
     public static string Version { get; } = $"vsockpair {typeof(CommandLine).Assembly.GetName().Version?.ToString(3)}";
 
     public Option<string?> Config { get; } = new("--config")
@@ -29,6 +33,26 @@ internal sealed class CommandLine
     public Option<string?> Boot { get; } = new("--boot", "-b") { Description = "Only this boot: the beginning of its id, 0 for the newest, -1 for the one before", HelpName = "ID|-1" };
 
     public Option<bool> Follow { get; } = new("--follow", "-f") { Description = "Go on as records arrive, also after a reboot" };
+
+    public Option<int[]> Cpu { get; } = new("--cpu")
+    {
+        Description = "Only this vCPU; may be given more than once", HelpName = "N", Validators = { RefuseNegative },
+    };
+
+    public Option<string?> OutputFile { get; } = new("--output", "-o")
+    {
+        Description = "Where to, - for standard output (not dat); the suffix says the format (default ./NAME-UTC.dat)", HelpName = "FILE",
+    };
+
+    public Option<ExportFormat?> Format { get; } = FormatOption();
+
+    public Option<string> Clock { get; } = ClockOption();
+
+    public Option<string?> HostTrace { get; } = new("--host-trace")
+    {
+        Description = "Time stamps of this trace.dat of the host's, recorded with trace-cmd record -C mono: trace-cmd report -i FILE -i EXPORT shows both in one order",
+        HelpName = "FILE",
+    };
 
     public Option<ListenSpec[]> Listen { get; } = new("--listen")
     {
@@ -53,6 +77,10 @@ internal sealed class CommandLine
     }
 
     public LossesRequest LossesOf(ParseResult parsed) => new(parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Json));
+
+    public ExportRequest ExportOf(ParseResult parsed) => new(
+        parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Cpu) ?? [], parsed.GetValue(OutputFile), parsed.GetValue(Format),
+        parsed.GetValue(Clock) == HostClock, parsed.GetValue(HostTrace));
 
     private Selection SelectionOf(ParseResult parsed) => new(parsed.GetValue(Since), parsed.GetValue(Until), parsed.GetValue(Boot));
 
@@ -94,6 +122,43 @@ internal sealed class CommandLine
             return point;
         },
     };
+
+    private static Option<string> ClockOption()
+    {
+        Option<string> option = new("--clock")
+        {
+            Description = "Time stamps of the guest's trace clock, or of the host's realtime, which several guests share", DefaultValueFactory = _ => GuestClock,
+        };
+        return option.AcceptOnlyFromAmong(GuestClock, HostClock);
+    }
+
+    private static Option<ExportFormat?> FormatOption()
+    {
+        Option<ExportFormat?> option = new("--format")
+        {
+            Description = $"Where the file has no suffix that says it: {ExportFormat.Names}",
+            HelpName = "FORMAT",
+            CustomParser = result =>
+            {
+                ExportFormat? format = ExportFormat.TryFind(result.Tokens[0].Value);
+                if (format is null)
+                {
+                    result.AddError($"--format: there is no {result.Tokens[0].Value}; it is one of {ExportFormat.Names}");
+                }
+                return format;
+            },
+        };
+        option.CompletionSources.Add([.. ExportFormat.All.Select(f => f.Name)]);
+        return option;
+    }
+
+    private static void RefuseNegative(OptionResult result)
+    {
+        if (result.Tokens.Any(t => t.Value.StartsWith('-')))
+        {
+            result.AddError("--cpu: vCPUs are counted from 0");
+        }
+    }
 
     /// <summary>The parser takes an option it does not know for the name of a guest.</summary>
     private static void RefuseOption(ArgumentResult result)

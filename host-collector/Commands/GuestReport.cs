@@ -1,4 +1,5 @@
-using Mono.Unix.Native;
+using System.Text.Json.Serialization;
+using VsockPair.Clocks;
 using VsockPair.Status;
 using VsockPair.Storage;
 
@@ -7,9 +8,6 @@ namespace VsockPair.Commands;
 /// <summary>What <c>guests</c> knows of one guest: from its files, and from the running collector where there is one.</summary>
 internal sealed record GuestReport
 {
-    /// <summary>Blocks of <c>stat(2)</c>, whatever the file system's own are.</summary>
-    private const int BlockBytes = 512;
-
     public required string Name { get; init; }
 
     public string? IdentifiedBy { get; init; }
@@ -48,8 +46,14 @@ internal sealed record GuestReport
 
     public int? Vcpus { get; init; }
 
-    /// <summary>On average over the newest boot: what it stored, with what retention removed since.</summary>
+    /// <summary>What comes in, uncompressed: trace over the last day of the newest boot. Until a segment was closed, what the boot stored on average.</summary>
     public double? BytesPerDay { get; init; }
+
+    /// <summary>What stays of that on the disk.</summary>
+    public double? StoredBytesPerDay { get; init; }
+
+    /// <summary>Age of the oldest trace that is stored.</summary>
+    public double? HistorySeconds { get; init; }
 
     public required IReadOnlyCollection<LossSum> Losses { get; init; }
 
@@ -58,12 +62,17 @@ internal sealed record GuestReport
 
     public required IReadOnlyList<string> Notes { get; init; }
 
+    /// <summary>Of the newest boot, where one guest was asked for: it takes all of that boot's samples.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ClockReport? Clock { get; init; }
+
     public static GuestReport Of(StoredGuest guest, CollectorStatus? status, DateTimeOffset now, TextWriter remarks)
     {
         StoredBoot? boot = guest.NewestBoot;
         GuestStatus? live = status?.Guests.FirstOrDefault(g => g.Name == guest.Name);
         BootStatus? liveBoot = live?.Boots.FirstOrDefault(b => b.Boot == boot?.Name) ?? live?.Boots.LastOrDefault(b => b.ConnectedSince is not null);
         (LossSums losses, long removed) = LossesOf(guest, boot, remarks);
+        StoredHistory history = StoredHistory.Of(guest);
         return new GuestReport
         {
             Name = guest.Name,
@@ -84,7 +93,9 @@ internal sealed record GuestReport
             Kernel = boot?.Record?.Kernel,
             AgentVersion = boot?.Record?.AgentVersion,
             Vcpus = boot?.Record?.Cpus,
-            BytesPerDay = PerDay(guest, boot, liveBoot?.ConnectedSince is not null ? now : null, removed),
+            BytesPerDay = history.ReceivedPerDay ?? PerDay(guest, boot, liveBoot?.ConnectedSince is not null ? now : null, removed),
+            StoredBytesPerDay = history.StoredPerDay,
+            HistorySeconds = history.Oldest is DateTimeOffset oldest ? Math.Max(0, (now - oldest).TotalSeconds) : null,
             Losses = losses.All,
             StoredBytes = StoredBytesOf(guest.Folder),
             Notes = guest.Record?.ClaimedNotes ?? [],
@@ -98,11 +109,11 @@ internal sealed record GuestReport
         long removed = 0;
         if (boot is not null)
         {
-            foreach (LossRecord loss in JsonLines.Read(StorePaths.Losses(boot.Folder), StoreJson.Default.LossRecord, remarks))
+            foreach (LossRecord loss in LossLedger.Read(StorePaths.Losses(boot.Folder), remarks))
             {
                 totals.Add(loss);
             }
-            foreach (LossRecord loss in JsonLines.Read(StorePaths.Losses(guest.Folder), StoreJson.Default.LossRecord, remarks).Where(l => l.Boot == boot.Name))
+            foreach (LossRecord loss in LossLedger.Read(StorePaths.Losses(guest.Folder), remarks).Where(l => l.Boot == boot.Name))
             {
                 totals.Add(loss);
                 removed += loss.Bytes ?? 0;
@@ -126,7 +137,7 @@ internal sealed record GuestReport
         foreach (string path in Directory.EnumerateFiles(folder, "*", everything))
         {
             // A file that retention took meanwhile holds nothing any more.
-            bytes += Syscall.stat(path, out Stat stat) == 0 ? stat.st_blocks * BlockBytes : 0;
+            bytes += DiskSpace.BlocksOf(path);
         }
         return bytes;
     }

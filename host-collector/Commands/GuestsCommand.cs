@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using VsockPair.Clocks;
 using VsockPair.Status;
 using VsockPair.Storage;
 using VsockPair.Text;
@@ -19,6 +21,10 @@ internal static class GuestsCommand
             : [.. StoredGuest.Names(context.Store).Select(n => StoredGuest.Open(context.Store, n))];
         CollectorStatus? status = LiveStatus.TryAsk(context.Store, out string missing);
         GuestReport[] reports = [.. guests.Select(g => GuestReport.Of(g, status, now, context.Error))];
+        if (name is not null && guests[0].NewestBoot is StoredBoot boot && ClockModel.Load(boot, context.Error) is ClockModel clock)
+        {
+            reports[0] = reports[0] with { Clock = ClockReport.Of(clock) };
+        }
         if (json)
         {
             context.Output.WriteLine(name is null
@@ -54,7 +60,7 @@ internal static class GuestsCommand
 
     private static void WriteList(TextWriter output, IReadOnlyList<GuestReport> reports, DateTimeOffset now)
     {
-        Table table = new Table("NAME", "IDENTIFIED BY", "SEEN", "KERNEL", "VCPUS", "RATE", "PER DAY", "STORED", "LOST THIS BOOT", "NOTES").AlignRight(4, 5, 6, 7);
+        Table table = new Table("NAME", "IDENTIFIED BY", "SEEN", "KERNEL", "VCPUS", "RATE", "PER DAY", "COMPRESSED", "STORED", "HELD", "LOST THIS BOOT", "NOTES").AlignRight(4, 5, 6, 7, 8, 9);
         foreach (GuestReport report in reports)
         {
             table.Add(
@@ -65,7 +71,9 @@ internal static class GuestsCommand
                 report.Vcpus?.ToString() ?? Unknown,
                 report.BytesPerSecond is double rate ? Units.Rate(rate) : Unknown,
                 report.BytesPerDay is double day ? Units.Bytes(day) : Unknown,
+                report.StoredBytesPerDay is double stored ? Units.Bytes(stored) : Unknown,
                 Units.Bytes(report.StoredBytes),
+                Held(report),
                 Lost(report),
                 Notes(report));
         }
@@ -84,9 +92,11 @@ internal static class GuestsCommand
         facts.Add("agent", TerminalText.Escape(report.AgentVersion ?? Unknown));
         facts.Add("vCPUs", report.Vcpus?.ToString() ?? Unknown);
         facts.Add("rate", report.BytesPerSecond is double rate ? $"{Units.Rate(rate)}, {Units.Count((long)(report.EventsPerSecond ?? 0))} events/s" : Unknown);
-        facts.Add("per day", report.BytesPerDay is double day ? $"{Units.Bytes(day)} on average of this boot" : Unknown);
+        facts.Add("per day", PerDay(report));
         facts.Add("stored", Units.Bytes(report.StoredBytes));
+        facts.Add("history held", Held(report));
         facts.Add("lost this boot", Lost(report));
+        WriteClock(facts, report.Clock, now);
         if (report.OverBudget == true)
         {
             facts.Add("over budget", "sends more than GuestRate: its ring loses the rest");
@@ -102,6 +112,27 @@ internal static class GuestsCommand
         facts.Write(output);
         WriteStreams(output, report.Streams ?? []);
         WriteBoots(output, guest);
+    }
+
+    private static void WriteClock(Table facts, ClockReport? clock, DateTimeOffset now)
+    {
+        if (clock is null)
+        {
+            facts.Add("clock", "no sample yet");
+            return;
+        }
+        string kmsg = clock.KmsgErrorNs is long error ? $"kernel log ±{Units.Seconds(error)}" : "kernel log not known";
+        facts.Add("clock", $"trace ±{Units.Seconds(clock.ErrorNs)}, {kmsg}, {Units.Count(clock.Samples)} samples, the last {Units.Duration(now - clock.LastSample)} ago");
+        facts.Add("", string.Create(CultureInfo.InvariantCulture, $"runs {Math.Abs(clock.DriftPpm):0.0} ppm {(clock.DriftPpm < 0 ? "slower" : "faster")} than the host's; ")
+            + $"the guest's own date is {Units.Seconds(Math.Abs(clock.RealtimeAheadNs))} {(clock.RealtimeAheadNs < 0 ? "behind" : "ahead")}");
+        if (clock.Jumps > 0)
+        {
+            facts.Add("", $"{Units.Count(clock.Jumps)} {(clock.Jumps == 1 ? "jump" : "jumps")} (pause, restore, migration, suspend, a clock that was set), newest:");
+        }
+        foreach (ClockJump jump in clock.LastJumps.TakeLast(3))
+        {
+            facts.Add("", $"{RfcTimeConverter.Text(jump.Time)}  host time jumped {(jump.AheadNs < 0 ? "back" : "ahead")} by {Units.Seconds(Math.Abs((decimal)jump.AheadNs))}");
+        }
     }
 
     private static void WriteStreams(TextWriter output, IReadOnlyList<StreamStatus> streams)
@@ -158,6 +189,15 @@ internal static class GuestsCommand
         }
         return report.LastSeen is DateTimeOffset last ? $"{Units.Duration(now - last)} ago" : Unknown;
     }
+
+    private static string PerDay(GuestReport report) => (report.BytesPerDay, report.StoredBytesPerDay) switch
+    {
+        (double day, double stored) => $"{Units.Bytes(day)}, compressed to {Units.Bytes(stored)}",
+        (double day, null) => Units.Bytes(day),
+        _ => Unknown,
+    };
+
+    private static string Held(GuestReport report) => report.HistorySeconds is double seconds ? Units.Duration(TimeSpan.FromSeconds(seconds)) : Unknown;
 
     private static string Lost(GuestReport report) =>
         report.Losses.Count == 0 ? "nothing" : string.Join("; ", report.Losses.Select(l => l.Short()));

@@ -1,3 +1,6 @@
+using VsockPair.Clocks;
+using VsockPair.History;
+
 namespace VsockPair.Commands;
 
 /// <summary>
@@ -7,39 +10,43 @@ namespace VsockPair.Commands;
 internal sealed class HostRange
 {
     private readonly Selection _selection;
+    private readonly GuestTimeLine _line;
     private readonly StoredBoot? _newestBoot;
-    private readonly long _newestLocal;
+    private readonly long _newestGuest;
     private readonly DateTimeOffset? _newestHost;
 
-    private HostRange(Selection selection, StoredBoot? newestBoot, long newestLocal, DateTimeOffset? newestHost)
+    private HostRange(Selection selection, GuestTimeLine line, StoredBoot? newestBoot, long newestGuest, DateTimeOffset? newestHost)
     {
         _selection = selection;
+        _line = line;
         _newestBoot = newestBoot;
-        _newestLocal = newestLocal;
+        _newestGuest = newestGuest;
         _newestHost = newestHost;
     }
 
-    public static HostRange All { get; } = new(new Selection(null, null, null), null, 0, null);
+    public static HostRange All { get; } = new(new Selection(null, null, null), GuestTimeLine.Log, null, 0, null);
 
     public bool NeedsClock => _selection.Since is { IsHostTime: true } || _selection.Until is { IsHostTime: true };
 
-    public static HostRange Of(Selection selection, IReadOnlyList<StoredBoot> boots, TextWriter remarks)
+    /// <param name="line">What is chosen from, and by which of the guest's clocks it is stamped.</param>
+    public static HostRange Of(Selection selection, IReadOnlyList<StoredBoot> boots, GuestTimeLine line, TextWriter remarks)
     {
         if (selection.Since?.BeforeNewest is not null || selection.Until?.BeforeNewest is not null)
         {
             foreach (StoredBoot boot in boots.Reverse())
             {
-                if (KmsgLog.NewestNanoseconds(boot) is long newest)
+                if (line.Newest(boot) is long newest)
                 {
-                    return new HostRange(selection, boot, newest, BootClock.Load(boot, remarks)?.HostAtLocal(newest));
+                    ClockModel? clock = ClockModel.Load(boot, remarks);
+                    return new HostRange(selection, line, boot, newest, clock is null ? null : line.HostAt(clock, newest));
                 }
             }
         }
-        return new HostRange(selection, null, 0, null);
+        return new HostRange(selection, line, null, 0, null);
     }
 
-    /// <summary>Both ends on the clock of the boot's log; null when nothing of it is meant, or none of it can be placed.</summary>
-    public (long From, long To)? InLocalClock(StoredBoot boot, BootClock? clock, TextWriter remarks)
+    /// <summary>Both ends on the guest's clock; null when nothing of it is meant, or none of it can be placed.</summary>
+    public (long From, long To)? InGuestClock(StoredBoot boot, ClockModel? clock, TextWriter remarks)
     {
         if (!TryPlace(_selection.Since, boot, clock, 0, out long from) || !TryPlace(_selection.Until, boot, clock, long.MaxValue, out long to))
         {
@@ -62,26 +69,26 @@ internal sealed class HostRange
                 ? newest - before
                 : throw new CommandFailure(ExitCode.Failed, $"nothing says when {guest.Name} was last seen; write the time as {TimePoint.Forms}");
         }
-        if (point?.SinceBoot is long local)
+        if (point?.SinceBoot is long guestTime)
         {
             StoredBoot? boot = _selection.Boot is null ? guest.NewestBoot : guest.FindBoot(_selection.Boot);
-            return (boot is null ? null : BootClock.Load(boot, remarks)) is BootClock clock
-                ? clock.HostAtLocal(local)
+            return (boot is null ? null : ClockModel.Load(boot, remarks)) is ClockModel clock
+                ? _line.HostAt(clock, guestTime)
                 : throw new CommandFailure(ExitCode.Failed, $"boot {boot?.Name} has no clock sample that places boot+ in host time; write an RFC 3339 time");
         }
         return point?.Host;
     }
 
-    private bool TryPlace(TimePoint? point, StoredBoot boot, BootClock? clock, long open, out long local)
+    private bool TryPlace(TimePoint? point, StoredBoot boot, ClockModel? clock, long open, out long guestTime)
     {
-        local = point?.SinceBoot ?? open;
+        guestTime = point?.SinceBoot ?? open;
         if (point is not { IsHostTime: true })
         {
             return true;
         }
         if (point.BeforeNewest is TimeSpan before && boot.Name == _newestBoot?.Name)
         {
-            local = _newestLocal - before.Ticks * TimeSpan.NanosecondsPerTick;
+            guestTime = _newestGuest - before.Ticks * TimeSpan.NanosecondsPerTick;
             return true;
         }
         DateTimeOffset? host = point.Host ?? (point.BeforeNewest is TimeSpan span ? _newestHost - span : null);
@@ -89,7 +96,7 @@ internal sealed class HostRange
         {
             return false;
         }
-        local = clock.LocalAtHost(host.Value);
+        guestTime = _line.GuestAt(clock, host.Value);
         return true;
     }
 }

@@ -1,17 +1,20 @@
+using VsockPair.Clocks;
+using VsockPair.Storage;
+
 namespace VsockPair.Commands;
 
 /// <summary>Passes on the records of one boot that lie in a range of the guest's own clock, and the gaps between them.</summary>
 /// <param name="removedUpTo">Highest sequence that retention removed.</param>
-internal sealed class KmsgChoice(IKmsgPrinter printer, StoredBoot boot, BootClock? clock, long from, long to, ulong? removedUpTo) : IKmsgSink
+internal sealed class KmsgChoice(IKmsgPrinter printer, StoredBoot boot, ClockModel? clock, long from, long to, ulong? removedUpTo) : IKmsgSink
 {
     /// <summary>Records of several CPUs may stand a little out of order; beyond this none of the range follows.</summary>
-    private const long Disorder = 1_000_000_000;
+    public const long Disorder = 1_000_000_000;
 
     private ulong _next;
 
     public int Shown { get; private set; }
 
-    public bool Take(in KmsgEntry record)
+    public bool Take(in KmsgRecord record)
     {
         ulong next = _next;
         _next = record.Sequence + 1;

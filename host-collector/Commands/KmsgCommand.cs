@@ -1,3 +1,5 @@
+using VsockPair.Clocks;
+using VsockPair.History;
 using VsockPair.Storage;
 
 namespace VsockPair.Commands;
@@ -37,7 +39,7 @@ internal sealed class KmsgCommand
     private int Show()
     {
         IReadOnlyList<StoredBoot> boots = _request.Selection.BootsOf(_guest, allByDefault: false);
-        HostRange range = HostRange.Of(_request.Selection, boots, _context.Error);
+        HostRange range = HostRange.Of(_request.Selection, boots, GuestTimeLine.Log, _context.Error);
         foreach (StoredBoot boot in boots)
         {
             if (Open(boot, range) is (KmsgLog log, KmsgChoice choice))
@@ -63,7 +65,7 @@ internal sealed class KmsgCommand
     private int Follow(CancellationToken stop)
     {
         IReadOnlyList<StoredBoot> boots = _request.Selection.BootsOf(_guest, allByDefault: false);
-        HostRange range = HostRange.Of(_request.Selection, boots, _context.Error);
+        HostRange range = HostRange.Of(_request.Selection, boots, GuestTimeLine.Log, _context.Error);
         Queue<StoredBoot> waiting = new(boots);
         HashSet<string> known = [.. _guest.Boots.Select(b => b.Name)];
         (KmsgLog Log, KmsgChoice Choice)? current = null;
@@ -99,8 +101,8 @@ internal sealed class KmsgCommand
 
     private (KmsgLog Log, KmsgChoice Choice)? Open(StoredBoot boot, HostRange range)
     {
-        BootClock? clock = _request.Json || range.NeedsClock ? BootClock.Load(boot, _context.Error) : null;
-        if (range.InLocalClock(boot, clock, _context.Error) is not (long from, long to))
+        ClockModel? clock = _request.Json || range.NeedsClock ? ClockModel.Load(boot, _context.Error) : null;
+        if (range.InGuestClock(boot, clock, _context.Error) is not (long from, long to))
         {
             return null;
         }
@@ -114,7 +116,7 @@ internal sealed class KmsgCommand
 
     /// <summary>Records of this boot that were stored and that retention removed, oldest first: their highest sequence, or null.</summary>
     private ulong? RemovedUpTo(StoredBoot boot) =>
-        JsonLines.Read(StorePaths.Losses(_guest.Folder), StoreJson.Default.LossRecord, _context.Error)
+        LossLedger.Read(StorePaths.Losses(_guest.Folder), _context.Error)
             .Where(l => l.Boot == boot.Name && l.Stream == "kmsg")
             .Max(l => l.Last);
 }

@@ -1,10 +1,12 @@
+using VsockPair.Storage;
+
 namespace VsockPair.Commands;
 
 /// <summary>Takes the records of a log in their order.</summary>
 internal interface IKmsgSink
 {
     /// <returns>False to read no further.</returns>
-    bool Take(in KmsgEntry record);
+    bool Take(in KmsgRecord record);
 
     /// <summary>Bytes that are no record.</summary>
     void TakeDamaged(long bytes);
@@ -38,7 +40,7 @@ internal sealed class KmsgLog(StoredBoot boot) : IDisposable
             for (int end = tail.Length; end > 0;)
             {
                 int line = tail.AsSpan(0, end - 1).LastIndexOf((byte)'\n') + 1;
-                if (tail[line] != ' ' && KmsgEntry.TryTake(tail.AsSpan(line), atEnd: true, out KmsgEntry record, out _))
+                if (tail[line] != ' ' && KmsgRecord.TryTake(tail.AsSpan(line), atEnd: true, out KmsgRecord record, out _))
                 {
                     return record.Nanoseconds;
                 }
@@ -120,7 +122,7 @@ internal sealed class KmsgLog(StoredBoot boot) : IDisposable
     {
         while (!_stopped)
         {
-            bool whole = KmsgEntry.TryTake(_buffer.AsSpan(_start.._end), atEnd, out KmsgEntry record, out int length);
+            bool whole = KmsgRecord.TryTake(_buffer.AsSpan(_start.._end), atEnd, out KmsgRecord record, out int length);
             if (length == 0)
             {
                 return;
@@ -147,7 +149,7 @@ internal sealed class KmsgLog(StoredBoot boot) : IDisposable
     }
 
     private static long? FirstNanoseconds(string path) =>
-        KmsgEntry.TryTake(Peek(path, fromEnd: false), atEnd: true, out KmsgEntry record, out _) ? record.Nanoseconds : null;
+        KmsgRecord.TryTake(Peek(path, fromEnd: false), atEnd: true, out KmsgRecord record, out _) ? record.Nanoseconds : null;
 
     private static byte[] Peek(string path, bool fromEnd)
     {

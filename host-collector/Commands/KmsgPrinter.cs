@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using VsockPair.Clocks;
 using VsockPair.Storage;
 using VsockPair.Text;
 
@@ -10,9 +11,9 @@ namespace VsockPair.Commands;
 /// <summary>Where records go that were chosen, for one boot after the other.</summary>
 internal interface IKmsgPrinter
 {
-    void Boot(StoredBoot boot, BootClock? clock);
+    void Boot(StoredBoot boot, ClockModel? clock);
 
-    void Record(in KmsgEntry record);
+    void Record(in KmsgRecord record);
 
     /// <param name="removed">Of the sequence numbers from <paramref name="first"/> to <paramref name="last"/>, those that were stored and that retention removed.</param>
     void Gap(ulong first, ulong last, ulong removed);
@@ -26,7 +27,7 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots) : IKms
     private readonly StringBuilder _line = new();
     private byte[] _text = [];
 
-    public void Boot(StoredBoot boot, BootClock? clock)
+    public void Boot(StoredBoot boot, ClockModel? clock)
     {
         if (namesBoots)
         {
@@ -35,7 +36,7 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots) : IKms
         }
     }
 
-    public void Record(in KmsgEntry record)
+    public void Record(in KmsgRecord record)
     {
         _line.Clear();
         _line.Append(CultureInfo.InvariantCulture, $"[{record.Microseconds / 1_000_000,5}.{record.Microseconds % 1_000_000:D6}] ");
@@ -44,7 +45,7 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots) : IKms
         {
             _text = new byte[record.Text.Length];
         }
-        ReadOnlySpan<byte> text = _text.AsSpan(0, KmsgEntry.Unescape(record.Text, _text)).TrimEnd((byte)'\n');
+        ReadOnlySpan<byte> text = _text.AsSpan(0, KmsgRecord.Unescape(record.Text, _text)).TrimEnd((byte)'\n');
         int end;
         while ((end = text.IndexOf((byte)'\n')) >= 0)
         {
@@ -77,18 +78,18 @@ internal sealed class KmsgJsonPrinter(TextWriter output) : IKmsgPrinter
 {
     private readonly ArrayBufferWriter<byte> _line = new();
     private StoredBoot? _boot;
-    private BootClock? _clock;
+    private ClockModel? _clock;
 
-    public void Boot(StoredBoot boot, BootClock? clock)
+    public void Boot(StoredBoot boot, ClockModel? clock)
     {
         _boot = boot;
         _clock = clock;
     }
 
-    public void Record(in KmsgEntry record)
+    public void Record(in KmsgRecord record)
     {
         byte[] text = new byte[record.Text.Length];
-        int length = KmsgEntry.Unescape(record.Text, text);
+        int length = KmsgRecord.Unescape(record.Text, text);
         using Utf8JsonWriter json = Begin();
         json.WriteNumber("sequence", record.Sequence);
         json.WriteNumber("microseconds", record.Microseconds);
@@ -98,7 +99,9 @@ internal sealed class KmsgJsonPrinter(TextWriter output) : IKmsgPrinter
         }
         else
         {
-            json.WriteString("time", RfcTimeConverter.Text(_clock.HostAtLocal(record.Nanoseconds)));
+            ClockReading time = _clock.HostAtLocal(record.Nanoseconds);
+            json.WriteString("time", RfcTimeConverter.Text(time.Time));
+            WriteError(json, time);
         }
         json.WriteNumber("level", record.Priority & 7);
         json.WriteNumber("facility", record.Priority >> 3);
@@ -147,6 +150,18 @@ internal sealed class KmsgJsonPrinter(TextWriter output) : IKmsgPrinter
             }
         }
         json.WriteEndObject();
+    }
+
+    private static void WriteError(Utf8JsonWriter json, in ClockReading time)
+    {
+        if (time.Error == ClockReading.Unbounded)
+        {
+            json.WriteNull("time_error_ns");
+        }
+        else
+        {
+            json.WriteNumber("time_error_ns", time.Error);
+        }
     }
 
     private Utf8JsonWriter Begin()

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Json;
+using VsockPair.History;
 using VsockPair.Storage;
 using VsockPair.Text;
 
@@ -19,7 +20,7 @@ internal static class LossesCommand
     {
         StoredGuest guest = StoredGuest.Find(context.Store, request.Guest);
         IReadOnlyList<StoredBoot> boots = request.Selection.BootsOf(guest, allByDefault: true);
-        (DateTimeOffset from, DateTimeOffset to) = HostRange.Of(request.Selection, boots, context.Error).InHostTime(guest, context.Error);
+        (DateTimeOffset from, DateTimeOffset to) = HostRange.Of(request.Selection, boots, GuestTimeLine.Log, context.Error).InHostTime(guest, context.Error);
         HashSet<string> chosen = [.. boots.Select(b => b.Name)];
         bool allBoots = boots.Count == guest.Boots.Count;
         IEnumerable<LossRecord> losses = Merge(
@@ -40,7 +41,7 @@ internal static class LossesCommand
         return ExitCode.Done;
 
         IEnumerable<LossRecord> Read(string path, string? boot) =>
-            JsonLines.Read(path, StoreJson.Default.LossRecord, context.Error).Select(l => boot is null ? l : l with { Boot = boot });
+            LossLedger.Read(path, context.Error).Select(l => boot is null ? l : l with { Boot = boot });
     }
 
     private static IEnumerable<LossRecord> Merge(IReadOnlyList<IEnumerable<LossRecord>> ledgers)

@@ -1,4 +1,3 @@
-using System.Globalization;
 using VsockPair.Storage;
 
 namespace VsockPair.Commands;
@@ -10,13 +9,11 @@ internal sealed record StoredBoot(string Folder, string Name, BootRecord? Record
     public static StoredBoot? TryOpen(string folder)
     {
         string name = Path.GetFileName(folder);
-        int dot = name.IndexOf('.', StringComparison.Ordinal);
-        if (!Guid.TryParseExact(dot < 0 ? name : name[..dot], "D", out _)
-            || (dot >= 0 && !int.TryParse(name.AsSpan(dot + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _)))
+        if (!StorePaths.TryParseBootName(name, out _, out _))
         {
             return null;
         }
-        BootRecord? record = JsonLines.ReadFile(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
+        BootRecord? record = DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord);
         // Without its record a boot still has a place in time: when its folder was last added to.
         return new StoredBoot(folder, name, record, record?.Started ?? new DateTimeOffset(Directory.GetLastWriteTimeUtc(folder), TimeSpan.Zero));
     }

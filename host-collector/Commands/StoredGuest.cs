@@ -11,7 +11,7 @@ internal sealed class StoredGuest
     {
         Folder = folder;
         Name = name;
-        Record = JsonLines.ReadFile(StorePaths.GuestRecord(folder), StoreJson.Default.GuestRecord);
+        Record = DurableFile.TryRead(StorePaths.GuestRecord(folder), StoreJson.Default.GuestRecord);
         string boots = StorePaths.Boots(folder);
         Boots = !Directory.Exists(boots)
             ? []

@@ -35,6 +35,11 @@ internal static class VsockListeners
             {
                 throw new LinuxException("listen", Errno.EAFNOSUPPORT, $"{subject}: a socket unit for serve has ListenStream=vsock::829 only");
             }
+            LinuxException.Check(Sys.GetOption(fd, SOL_SOCKET, SO_ACCEPTCONN, out int listens), "getsockopt SO_ACCEPTCONN", subject);
+            if (listens == 0)
+            {
+                throw new LinuxException("accept", Errno.EINVAL, $"{subject}: it does not listen; a socket unit for serve has Accept=no");
+            }
             LinuxException.Check(Sys.Fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl F_SETFD", subject);
             LinuxException.Check(Sys.Fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl F_SETFL", subject);
             StreamSocket.SetVsockWindow(fd, StreamSocket.BulkWindowBytes, subject);

@@ -70,7 +70,7 @@ internal sealed class ConnectionAdmission(
 
     private async Task ServeAsync(PeerConnection connection, GuestSession session, Hello hello)
     {
-        if (!session.Boot.TryHold())
+        if (!session.Boot.Holds.TryTake())
         {
             RefuseEnded(connection);
             return;
@@ -92,7 +92,7 @@ internal sealed class ConnectionAdmission(
         }
         finally
         {
-            session.Boot.Release();
+            session.Boot.Holds.Return();
         }
     }
 
@@ -135,7 +135,7 @@ internal sealed class ConnectionAdmission(
         finally
         {
             await session.EndAsync(registry.IsStopping ? EndReasons.Stopped : reason).ConfigureAwait(false);
-            session.Boot.Release();
+            session.Boot.Holds.Return();
         }
     }
 
@@ -169,15 +169,14 @@ internal sealed class ConnectionAdmission(
             {
                 old.Change(r => r with { Ended = store.Now, EndReason = EndReasons.Superseded });
             }
-            GuestSession session = new(
-                guest, boot, id, Math.Clamp(hello.Control.PossibleCpus, 1, registry.MaxCpus), new FrameConnection(connection), store, disk, registry, times, log);
+            GuestSession session = new(guest, boot, id, hello.Control, new FrameConnection(connection), store, disk, registry, times, log);
             guest.Add(session);
             registry.Add(session);
             return session;
         }
         catch
         {
-            boot.Release();
+            boot.Holds.Return();
             throw;
         }
     }
@@ -223,7 +222,7 @@ internal sealed class ConnectionAdmission(
             {
                 session.Guest.Report(Violation.CountersDoNotAddUp, stream.Name);
             }
-            // For ring.json, which a new generation writes.
+            // For the ring's record, which a new generation writes.
             session.Guest.Budget.Take(DiskSpace.PageBytes);
             BulkLoop loop = loops.Choose();
             BulkConnection admitted = new(connection, session, stream, bulk.SubBufferBytes, loop);

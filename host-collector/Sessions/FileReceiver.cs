@@ -154,7 +154,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
             store.Metadata.Hold(sha256);
         }
         // It may be done, or tried again, after the session's end; the control loop that we are in holds the boot as well.
-        session.Boot.TryHold();
+        session.Boot.Holds.TryTake();
         store.Worker.Post(TerminalText.EscapeShort(offer.Name), () =>
         {
             file.Finish();
@@ -167,7 +167,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
             {
                 StoredPstore(offer);
             }
-            session.Boot.Release();
+            session.Boot.Holds.Return();
             session.Send(new FileStored(offer.Id));
         });
         return null;

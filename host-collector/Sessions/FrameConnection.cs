@@ -13,6 +13,9 @@ internal sealed class FrameConnection : IDisposable
     /// <summary>What taking a frame costs beyond its bytes, in bytes of a budget: frames of a few bytes would be had by the million else.</summary>
     private const int BytesPerFrame = 128;
 
+    /// <summary>The collector's largest frame is a trace request, whose text has a limit.</summary>
+    private const int MaxSentFrameBytes = 2 * Wire.MaxTraceTextChars;
+
     private readonly Lock _gate = new();
     private readonly CancellationTokenSource _closed = new();
     private readonly PeerConnection _peer;
@@ -82,7 +85,7 @@ internal sealed class FrameConnection : IDisposable
     /// <returns>False when the peer has left too much unread: the connection is of no more use.</returns>
     public bool TrySend<T>(in T message) where T : struct, IMessage<T>
     {
-        Span<byte> frame = stackalloc byte[2048];
+        Span<byte> frame = stackalloc byte[MaxSentFrameBytes];
         byte[] bytes = frame[..Frame.Encode(message, frame)].ToArray();
         lock (_gate)
         {

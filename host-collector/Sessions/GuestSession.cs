@@ -14,7 +14,8 @@ internal sealed class GuestSession
     private readonly SessionRegistry _registry;
     private readonly FrameConnection _control;
     private readonly FileReceiver _files;
-    private readonly ClockBurst _clocks = new();
+    private readonly ClockSampler _clocks;
+    private readonly TraceConversation _trace;
     private readonly SessionTimes _times;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
@@ -24,26 +25,27 @@ internal sealed class GuestSession
     private KmsgConnection? _kmsg;
     private long _heard;
     private long _nextHeartbeat;
-    private long _nextBurst;
     private ulong _heartbeats;
     private bool _ending;
 
-    public GuestSession(Guest guest, BootStore boot, Guid id, int vcpus, FrameConnection control, CollectorStore store, DiskState disk, SessionRegistry registry, SessionTimes times, ILogger log)
+    public GuestSession(Guest guest, BootStore boot, Guid id, in ControlHello claims, FrameConnection control, CollectorStore store, DiskState disk, SessionRegistry registry, SessionTimes times, ILogger log)
     {
         Guest = guest;
         Boot = boot;
         Id = id;
-        Vcpus = vcpus;
+        Vcpus = Math.Clamp(claims.PossibleCpus, 1, registry.MaxCpus);
+        AnswersTraceRequests = claims.Capabilities is AgentCapabilities can && can.HasFlag(AgentCapabilities.TraceControl);
         _control = control;
         _registry = registry;
         _times = times;
+        _trace = new TraceConversation(times.TraceAnswer);
         _time = store.Time;
         _log = log;
         _files = new FileReceiver(this, store, disk, log);
         ConnectedSince = store.Now;
         _heard = Environment.TickCount64;
         _nextHeartbeat = _heard + (long)times.Heartbeat.TotalMilliseconds;
-        _nextBurst = _heard;
+        _clocks = new ClockSampler(times.ClockBurst, _heard);
     }
 
     public Guest Guest { get; }
@@ -56,6 +58,8 @@ internal sealed class GuestSession
 
     /// <summary>As the guest claims, and at most as many as are accepted.</summary>
     public int Vcpus { get; }
+
+    public bool AnswersTraceRequests { get; }
 
     public DateTimeOffset ConnectedSince { get; }
 
@@ -137,12 +141,11 @@ internal sealed class GuestSession
             _nextHeartbeat = now + (long)_times.Heartbeat.TotalMilliseconds;
             Send(new Heartbeat(_heartbeats++));
         }
-        if (now >= _nextBurst)
+        lock (_clocks)
         {
-            _nextBurst = now + (long)_times.ClockBurst.TotalMilliseconds;
-            lock (_clocks)
+            if (_clocks.Due(now) is Ping ping)
             {
-                Send(_clocks.Start());
+                Send(ping);
             }
         }
     }
@@ -156,6 +159,9 @@ internal sealed class GuestSession
             _control.Dispose();
         }
     }
+
+    /// <inheritdoc cref="TraceConversation.AskAsync"/>
+    public Task<TraceAnswer> AskTraceAsync(TraceRequest request) => _trace.AskAsync(request, r => Send(r), _control.Closed);
 
     /// <summary>The agent has shown that it knows this session: an older one no longer continues the boot's life.</summary>
     public void Confirm()
@@ -172,7 +178,7 @@ internal sealed class GuestSession
         lock (_gate)
         {
             // Held until BulkEnded.
-            if (_ending || !Boot.TryHold())
+            if (_ending || !Boot.Holds.TryTake())
             {
                 return false;
             }
@@ -235,7 +241,7 @@ internal sealed class GuestSession
         }
         finally
         {
-            Boot.Release();
+            Boot.Holds.Return();
         }
     }
 
@@ -313,12 +319,16 @@ internal sealed class GuestSession
                 return Frame.TryDecode(body, out Pong pong) ? Take(pong) : Violation.BadFrame;
             case MessageType.StreamCounters:
                 return Frame.TryDecode(body, out StreamCounters counters) ? Take(counters) : Violation.BadFrame;
+            case MessageType.EventsLeft:
+                return Frame.TryDecode(body, out EventsLeft left) ? Take(left) : Violation.BadFrame;
             case MessageType.FileOffer:
                 return Frame.TryDecode(body, out FileOffer offer) ? _files.Take(offer) : Violation.BadFileOffer;
             case MessageType.FileChunk:
                 return FileChunk.TryDecode(body, out FileChunk chunk) ? _files.Take(chunk) : Violation.BadFrame;
             case MessageType.FileGone:
                 return Frame.TryDecode(body, out FileGone gone) ? _files.Take(gone) : Violation.BadFrame;
+            case MessageType.TraceAnswer:
+                return Frame.TryDecode(body, out TraceAnswer answer) ? _trace.Take(answer) : Violation.BadFrame;
             case MessageType.Goodbye:
                 goodbye = Frame.TryDecode(body, out Goodbye _);
                 return goodbye ? null : Violation.BadFrame;
@@ -332,7 +342,7 @@ internal sealed class GuestSession
     {
         lock (_clocks)
         {
-            if (!_clocks.Take(pong, _time.GetUtcNow(), out Ping? next, out ClockSample? sample))
+            if (!_clocks.Take(pong, _time.GetUtcNow(), Environment.TickCount64, out Ping? next, out ClockSample? sample))
             {
                 return Violation.UnaskedPong;
             }
@@ -347,6 +357,16 @@ internal sealed class GuestSession
             }
             return null;
         }
+    }
+
+    private Violation? Take(in EventsLeft left)
+    {
+        if (left.Cpu >= Vcpus)
+        {
+            return Violation.CpuOutOfRange;
+        }
+        Boot.StreamIfKnown(left.Cpu)?.Hear(left);
+        return null;
     }
 
     private Violation? Take(in StreamCounters counters)

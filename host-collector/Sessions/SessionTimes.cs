@@ -17,8 +17,14 @@ internal sealed record SessionTimes
     /// <summary>Connections of one guest, beyond what its vCPUs need.</summary>
     public double AcceptsPerSecond { get; init; } = 5;
 
+    /// <summary>For an agent to answer a trace request.</summary>
+    public TimeSpan TraceAnswer { get; init; } = Wire.TraceTimeout;
+
     /// <summary>How long a collector that stops waits for its agents to end their streams.</summary>
     public TimeSpan StopWait { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>How long a collector of which a part has failed may take to stop. No part can be trusted to; whoever started the collector starts it again.</summary>
+    public TimeSpan FaultPatience { get; init; } = TimeSpan.FromSeconds(10);
 }
 
 /// <summary>Values of <c>end_reason</c>.</summary>

@@ -17,6 +17,7 @@ internal enum Violation
     StalledFrame,
     NeverReads,
     UnaskedPong,
+    UnaskedTraceAnswer,
     BadFileOffer,
     BadFileChunk,
     FileHashMismatch,

@@ -1,19 +1,12 @@
-using System.Text.Json.Serialization;
 using VsockPair.Storage;
 
 namespace VsockPair.Status;
 
-/// <summary>What a client of <c>control.sock</c> writes, as one line.</summary>
-public sealed record StatusRequest
-{
-    public const string Status = "status";
-
-    public required string Command { get; init; }
-}
-
 /// <summary>What the running collector answers to <c>{"command":"status"}</c>: one line of JSON, then it closes.</summary>
 public sealed record CollectorStatus
 {
+    public const string Command = "status";
+
     public required string Version { get; init; }
 
     public required int ProcessId { get; init; }
@@ -96,9 +89,3 @@ public sealed record StreamStatus
 
     public required ulong TransportLostEvents { get; init; }
 }
-
-/// <summary>JSON of <c>control.sock</c>, without reflection.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(RfcTimeConverter)])]
-[JsonSerializable(typeof(StatusRequest))]
-[JsonSerializable(typeof(CollectorStatus))]
-public sealed partial class StatusJson : JsonSerializerContext;

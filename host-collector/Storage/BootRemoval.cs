@@ -7,7 +7,7 @@ internal static class BootRemoval
     public const string Stream = "boot";
 
     public static bool HoldsData(string folder) =>
-        new[] { StorePaths.Trace(folder), StorePaths.Kmsg(folder), StorePaths.Pstore(folder) }.Any(f => Directory.Exists(f) && Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories).Any(file => Path.GetFileName(file) != StorePaths.RingName));
+        new[] { StorePaths.Trace(folder), StorePaths.Kmsg(folder), StorePaths.Pstore(folder) }.Any(f => Directory.Exists(f) && Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories).Any());
 
     public static IEnumerable<string> PstoreOf(string folder) =>
         Directory.Exists(StorePaths.Pstore(folder)) ? Directory.EnumerateFiles(StorePaths.Pstore(folder)) : [];
@@ -19,9 +19,10 @@ internal static class BootRemoval
         foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
         {
             bytes = Saturating.Add(bytes, DiskSpace.BlocksOf(file));
-            if (file.EndsWith(StorePaths.SegmentSuffix, StringComparison.Ordinal))
+            if (file.EndsWith(StorePaths.SegmentSuffix + StorePaths.SummarySuffix, StringComparison.Ordinal))
             {
-                events = Saturating.Add(events, Math.Max(0, SegmentSum.TryRead(file)?.Events ?? 0));
+                string segment = file[..^StorePaths.SummarySuffix.Length];
+                events = Saturating.Add(events, Math.Max(0, SegmentSum.TryRead(segment)?.Events ?? 0));
             }
         }
         return new LossRecord { Time = now, Source = LossSources.Retention, Stream = Stream, Events = events, Bytes = bytes, Boot = Path.GetFileName(folder) };

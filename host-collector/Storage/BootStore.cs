@@ -14,7 +14,6 @@ internal sealed class BootStore : IDisposable
 
     private readonly Lock _gate = new();
     private readonly Lock _making = new();
-    private readonly Lock _holding = new();
     private readonly GuestStore _guest;
     private readonly StoreLimits _limits;
     private readonly TimeProvider _time;
@@ -28,9 +27,6 @@ internal sealed class BootStore : IDisposable
     private long _bootClock;
     private bool _dirty;
     private int _openSeconds;
-    private int _holds;
-    private bool _retired;
-    private long _releasedAt = Environment.TickCount64;
     private int _closing;
 
     public BootStore(GuestStore guest, string folder, BootRecord record, bool isNew, StoreLimits limits, DiskReserve reserve, StorageWorker worker, TimeProvider time)
@@ -58,6 +54,9 @@ internal sealed class BootStore : IDisposable
 
     /// <summary>The session that this boot had when this collector first opened it.</summary>
     public Guid SessionAtStart { get; }
+
+    /// <summary>Of sessions, their connections, and what they have given the storage thread.</summary>
+    public Holds Holds { get; } = new();
 
     public DateTimeOffset Now => _time.GetUtcNow();
 
@@ -89,6 +88,8 @@ internal sealed class BootStore : IDisposable
                 {
                     stream = new VcpuStream(this, vcpu, _limits);
                 }
+                // Behind the jobs that close what was left open.
+                Worker.Post(stream.Name, _guest.FilesChanged);
                 _streams[vcpu] = stream;
             }
             return stream;
@@ -111,44 +112,6 @@ internal sealed class BootStore : IDisposable
         }
     }
 
-    /// <summary>Keeps it as it is until <see cref="Release"/>.</summary>
-    /// <returns>False when it has been let go of: another object may stand for the folder by now, or the folder is gone.</returns>
-    public bool TryHold()
-    {
-        lock (_holding)
-        {
-            _holds += _retired ? 0 : 1;
-            return !_retired;
-        }
-    }
-
-    public void Release()
-    {
-        lock (_holding)
-        {
-            _holds--;
-            _releasedAt = Environment.TickCount64;
-        }
-    }
-
-    /// <summary>From here on nobody can hold it.</summary>
-    /// <returns>False while somebody does.</returns>
-    public bool TryRetire()
-    {
-        lock (_holding)
-        {
-            return _retired = _holds == 0;
-        }
-    }
-
-    public void Reinstate()
-    {
-        lock (_holding)
-        {
-            _retired = false;
-        }
-    }
-
     /// <summary>Whether its files say all that this object knows.</summary>
     public bool IsComplete
     {
@@ -166,7 +129,7 @@ internal sealed class BootStore : IDisposable
     }
 
     /// <summary>Opens the stream of a ring that was heard of, if need be by a dead collector.</summary>
-    public VcpuStream? StreamIfKnown(int vcpu) => StreamIfOpen(vcpu) ?? (File.Exists(StorePaths.Ring(StorePaths.Vcpu(Folder, vcpu))) ? Stream(vcpu) : null);
+    public VcpuStream? StreamIfKnown(int vcpu) => StreamIfOpen(vcpu) ?? (File.Exists(StorePaths.Ring(Folder, vcpu)) ? Stream(vcpu) : null);
 
     public VcpuStream? StreamIfOpen(int vcpu) => _streams.GetValueOrDefault(vcpu);
 
@@ -238,6 +201,11 @@ internal sealed class BootStore : IDisposable
                 _unnamed.ForEach(all.Remove);
                 _unnamed.Clear();
             }
+        }
+        // After the record, which says whether one of them may matter.
+        foreach (VcpuStream stream in _streams.Values)
+        {
+            stream.SaveRing();
         }
     }
 
@@ -335,7 +303,7 @@ internal sealed class BootStore : IDisposable
         {
             foreach (string folder in Directory.GetDirectories(StorePaths.Trace(Folder), "cpu*"))
             {
-                if (int.TryParse(Path.GetFileName(folder)[3..], out int vcpu) && vcpu >= 0 && SegmentRecovery.HasOpen(folder))
+                if (StorePaths.TryParseStream(Path.GetFileName(folder), out int vcpu) && SegmentRecovery.HasOpen(folder))
                 {
                     Stream(vcpu);
                 }
@@ -344,6 +312,35 @@ internal sealed class BootStore : IDisposable
         if (Directory.Exists(StorePaths.Kmsg(Folder)) && KmsgRecovery.HasOpen(StorePaths.Kmsg(Folder)))
         {
             Kmsg();
+        }
+    }
+
+    /// <summary>Another boot of the guest has begun: what agents left in this one's rings is lost.</summary>
+    public void DeclareLeft()
+    {
+        bool left = false;
+        foreach (string file in Directory.Exists(StorePaths.Rings(Folder)) ? Directory.GetFiles(StorePaths.Rings(Folder), "*" + StorePaths.RingSuffix) : [])
+        {
+            if (!StorePaths.TryParseStream(Path.GetFileNameWithoutExtension(file), out int vcpu)
+                || (StreamIfOpen(vcpu)?.Ring ?? DurableFile.TryRead(file, StoreJson.Default.RingRecord)) is not { LostEventsIfOver: not null })
+            {
+                continue;
+            }
+            VcpuStream stream = Stream(vcpu);
+            stream.DeclareLeft();
+            left |= stream.Ring?.LostEventsIfOver is not null;
+        }
+        if (!left)
+        {
+            Change(r => r with { EventsLeft = false });
+        }
+    }
+
+    public void KeepEventsLeft()
+    {
+        if (!Record.EventsLeft)
+        {
+            Change(r => r with { EventsLeft = true });
         }
     }
 
@@ -368,16 +365,7 @@ internal sealed class BootStore : IDisposable
     }
 
     /// <summary>Ended, and not come back at once as after a lost connection.</summary>
-    private bool IsOver
-    {
-        get
-        {
-            lock (_holding)
-            {
-                return _holds == 0 && Record.Ended is not null && Environment.TickCount64 - _releasedAt >= ComesBackWithin.TotalMilliseconds;
-            }
-        }
-    }
+    private bool IsOver => Record.Ended is not null && Holds.AreGoneFor(ComesBackWithin);
 
     /// <summary>Closes every open file. The same boot may go on afterwards, with new ones.</summary>
     public void CloseFiles()

@@ -36,6 +36,8 @@ internal sealed class GuestStore : IDisposable
     private double _newBoots = NewBootBurst;
     private long _newBootsAsOf;
     private int _segmentsClosed = 1;
+    private int _mayCompress = 1;
+    private long _compressingBytes;
     private int _closing;
     private long _closingTraceBytes;
     private long _closingKmsgBytes;
@@ -116,7 +118,7 @@ internal sealed class GuestStore : IDisposable
             List<(int Life, BootStore Boot)> lives = [];
             foreach (string folder in BootFolders)
             {
-                if (TryParseBoot(Path.GetFileName(folder), out Guid id, out int life) && id == bootId && TryOpen(folder) is BootStore known)
+                if (StorePaths.TryParseBootName(Path.GetFileName(folder), out Guid id, out int life) && id == bootId && TryOpen(folder) is BootStore known)
                 {
                     lives.Add((life, known));
                 }
@@ -136,15 +138,16 @@ internal sealed class GuestStore : IDisposable
             {
                 MakeRoomForBoot();
                 int life = lives.Count == 0 ? 0 : lives[^1].Life + 1;
+                DeclareLeftBefore(bootId);
                 boot = Open(StorePaths.Boot(Folder, bootId, life), Describe(bootId, claims, session, _store.Now), isNew: true);
             }
             else
             {
-                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata });
+                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, EventsLeft = r.EventsLeft });
             }
             boot.SawClock(hello.BootClock ?? 0);
             boot.Save();
-            boot.TryHold();
+            boot.Holds.TryTake();
             return boot;
         }
     }
@@ -164,13 +167,6 @@ internal sealed class GuestStore : IDisposable
         DurableFile.TryRead(StorePaths.BootRecord(folder), StoreJson.Default.BootRecord) is BootRecord record && (record.Ended is null || BootStore.HasOpenFiles(folder))
             ? TryOpen(folder)
             : null;
-
-    public static bool TryParseBoot(string name, out Guid bootId, out int life)
-    {
-        life = 0;
-        int dot = name.IndexOf('.', StringComparison.Ordinal);
-        return Guid.TryParseExact(dot < 0 ? name : name[..dot], "D", out bootId) && (dot < 0 || int.TryParse(name[(dot + 1)..], out life));
-    }
 
     public void SaveRecord(Func<GuestRecord?, GuestRecord> change)
     {
@@ -224,10 +220,27 @@ internal sealed class GuestStore : IDisposable
 
     public void SegmentClosed(long bytes, bool isKmsg)
     {
-        Interlocked.Exchange(ref _segmentsClosed, 1);
+        FilesChanged();
         Interlocked.Add(ref isKmsg ? ref _closingKmsgBytes : ref _closingTraceBytes, -bytes);
         Interlocked.Decrement(ref _closing);
     }
+
+    /// <summary>Closed files came, went or shrank.</summary>
+    public void FilesChanged()
+    {
+        Interlocked.Exchange(ref _segmentsClosed, 1);
+        Interlocked.Exchange(ref _mayCompress, 1);
+    }
+
+    /// <summary>What the file that is being written by the compressor takes on the disk.</summary>
+    public long CompressingBytes
+    {
+        get => Interlocked.Read(ref _compressingBytes);
+        set => Interlocked.Exchange(ref _compressingBytes, value);
+    }
+
+    /// <summary>Whether a segment may have been closed since the last call: the compressor has its own mark, beside retention's.</summary>
+    public bool TakeMayCompress() => Interlocked.Exchange(ref _mayCompress, 0) != 0;
 
     /// <summary>A stream of this guest had an error that is no full disk. Logged once a second at most.</summary>
     public void ReportNotStored(string stream, int errno)
@@ -277,12 +290,12 @@ internal sealed class GuestStore : IDisposable
         lock (_gate)
         {
             BootStore? newest = _boots.Values.MaxBy(b => b.Record.Started);
-            foreach (BootStore boot in _boots.Values.Where(b => b != newest && b.IsComplete && b.TryRetire()).ToList())
+            foreach (BootStore boot in _boots.Values.Where(b => b != newest && b.IsComplete && b.Holds.TryRetire()).ToList())
             {
                 // Asked again now that nobody can change it any more.
                 if (!boot.IsComplete)
                 {
-                    boot.Reinstate();
+                    boot.Holds.Reinstate();
                     continue;
                 }
                 _boots.Remove(boot.Name);
@@ -339,6 +352,17 @@ internal sealed class GuestStore : IDisposable
         _newBoots--;
     }
 
+    private void DeclareLeftBefore(Guid bootId)
+    {
+        foreach (string folder in BootFolders)
+        {
+            if (RecordOf(folder) is BootRecord record && record.BootId != bootId && record.EventsLeft)
+            {
+                TryOpen(folder)?.DeclareLeft();
+            }
+        }
+    }
+
     private BootRecord? RecordOf(string folder)
     {
         lock (_gate)
@@ -352,10 +376,10 @@ internal sealed class GuestStore : IDisposable
     private bool TryRetire(IReadOnlyList<string> folders)
     {
         BootStore[] boots = [.. folders.Select(f => _boots.GetValueOrDefault(Path.GetFileName(f))).OfType<BootStore>()];
-        BootStore[] retired = [.. boots.TakeWhile(b => b.TryRetire())];
+        BootStore[] retired = [.. boots.TakeWhile(b => b.Holds.TryRetire())];
         if (retired.Length < boots.Length)
         {
-            Array.ForEach(retired, b => b.Reinstate());
+            Array.ForEach(retired, b => b.Holds.Reinstate());
         }
         return retired.Length == boots.Length;
     }
@@ -404,7 +428,7 @@ internal sealed class GuestStore : IDisposable
             string folder = Path.Combine(StorePaths.Boots(Folder), boot);
             string file = Path.Combine(record.Stream == KmsgStream.Name ? StorePaths.Kmsg(folder) : Path.Combine(StorePaths.Trace(folder), record.Stream), name);
             // A guest whose clock repeats itself may have made another file of that name since.
-            if (!File.Exists(file) || File.GetLastWriteTimeUtc(file) <= record.Time.UtcDateTime)
+            if (SegmentForms.WrittenUtc(file) <= record.Time.UtcDateTime)
             {
                 StoredFile.Delete(file);
             }

@@ -30,7 +30,7 @@ internal static unsafe class KmsgRecovery
         int at = 0;
         long records = 0;
         ulong first = 0;
-        while (at < bytes.Length && KmsgRecord.TryTake(bytes[at..], out int length, out ulong sequence) && sequence >= next)
+        while (at < bytes.Length && KmsgRecord.TryTake(bytes[at..], atEnd: true, out KmsgRecord record, out int length) && record.Sequence is ulong sequence && sequence >= next)
         {
             if (sequence > next)
             {

@@ -78,7 +78,7 @@ internal sealed class KmsgStream
             long count = 0;
             ulong first = 0;
             List<(ulong First, ulong Last)>? missing = null;
-            while (good < batch.Length && KmsgRecord.TryTake(batch[good..], out int length, out ulong sequence) && sequence >= next && sequence < ulong.MaxValue)
+            while (good < batch.Length && KmsgRecord.TryTake(batch[good..], atEnd: true, out KmsgRecord record, out int length) && record.Sequence is ulong sequence and < ulong.MaxValue && sequence >= next)
             {
                 if (sequence > next)
                 {

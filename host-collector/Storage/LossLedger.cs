@@ -93,31 +93,7 @@ internal sealed class LossLedger : IDisposable
         }
     }
 
-    /// <summary>Lines that are no records are left out: they are of a newer version, or damaged by a power loss.</summary>
-    public static IEnumerable<LossRecord> Read(string path)
-    {
-        if (!File.Exists(path))
-        {
-            yield break;
-        }
-        using StreamReader reader = new(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
-        while (reader.ReadLine() is string line)
-        {
-            LossRecord? record = null;
-            try
-            {
-                record = JsonSerializer.Deserialize(line, StoreJson.Default.LossRecord);
-            }
-            catch (JsonException)
-            {
-                continue;
-            }
-            if (record is not null)
-            {
-                yield return record;
-            }
-        }
-    }
+    public static IEnumerable<LossRecord> Read(string path, TextWriter? remarks = null) => JsonLines.Read(path, StoreJson.Default.LossRecord, remarks);
 
     public void Dispose()
     {

@@ -7,19 +7,26 @@ namespace VsockPair.Storage;
 internal sealed class PendingLoss(string source, string stream)
 {
     private ulong _events;
+    private ulong? _after;
 
     public bool IsEmpty => _events == 0;
 
-    public void Add(ulong events) => _events += events;
+    /// <param name="after">Trace clock of the last sub-buffer stored before them, as far as that is known: where they lie when the stream goes on.</param>
+    public void Add(ulong events, ulong? after = null)
+    {
+        _after ??= events > 0 ? after : null;
+        _events += events;
+    }
 
     /// <returns>Whether a line was written.</returns>
     public bool TryWrite(BootStore boot, bool stopping)
     {
-        if (_events == 0 || !boot.TryDeclare(new LossRecord { Time = boot.Now, Source = source, Stream = stream, Events = (long)Math.Min(_events, long.MaxValue) }, stopping))
+        if (_events == 0 || !boot.TryDeclare(new LossRecord { Time = boot.Now, Source = source, Stream = stream, First = _after, Events = (long)Math.Min(_events, long.MaxValue) }, stopping))
         {
             return false;
         }
         _events -= Math.Min(_events, long.MaxValue);
+        _after = null;
         return true;
     }
 }

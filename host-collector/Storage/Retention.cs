@@ -107,7 +107,7 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     private long Held(GuestStore guest) => _closed[guest.Name].Sum(f => f.Bytes) + OpenBytes(guest, kmsg: false) + OpenBytes(guest, kmsg: true);
 
     private static long OpenBytes(GuestStore guest, bool kmsg) =>
-        guest.ClosingBytes(kmsg) + guest.Boots.Sum(b => kmsg ? b.KmsgIfOpen?.OpenBytes ?? 0 : b.Streams.Sum(s => s.OpenBytes));
+        guest.ClosingBytes(kmsg) + (kmsg ? 0 : guest.CompressingBytes) + guest.Boots.Sum(b => kmsg ? b.KmsgIfOpen?.OpenBytes ?? 0 : b.Streams.Sum(s => s.OpenBytes));
 
     private static void CloseOldestOpen(GuestStore guest, bool kmsg)
     {
@@ -133,7 +133,7 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         {
             using Lock.Scope scope = guest.FilesGate.EnterScope();
             // The boot of a file may have gone as a whole, with its own line.
-            StoredFile[] batch = [.. chunk.Where(f => File.Exists(f.FilePath))];
+            StoredFile[] batch = [.. chunk.Where(f => SegmentForms.Find(f.FilePath) is not null)];
             guest.Ledger.AppendSynced([.. batch.Select(LineOf)]);
             foreach (StoredFile file in batch)
             {

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using VsockPair.Linux;
 using VsockPair.Tracing;
 
@@ -11,12 +12,12 @@ internal static unsafe class SegmentRecovery
     public static ulong Recover(string folder, Action<string, Action> post)
     {
         ulong events = 0;
-        foreach (string file in Directory.GetFiles(folder, "*" + StorePaths.SegmentSuffix))
+        foreach (string file in SegmentForms.In(folder).ToArray())
         {
             if (StorePaths.TryParseSegmentName(Path.GetFileName(file), out _, out int subBufferBytes) && subBufferBytes > 0)
             {
                 SegmentSummary? sum = SegmentSum.TryRead(file);
-                events += (ulong)(sum?.Events ?? RecoverOpen(file, subBufferBytes, post));
+                events += (ulong)(sum?.Events ?? (File.Exists(file) ? RecoverOpen(file, subBufferBytes, post) : RecoverCompressed(file, subBufferBytes)));
             }
         }
         return events;
@@ -35,34 +36,69 @@ internal static unsafe class SegmentRecovery
             File.Delete(file);
             return 0;
         }
-        long events = 0;
-        ulong first = 0;
-        ulong last = 0;
+        Tally tally = new();
         byte[] slot = GC.AllocateUninitializedArray<byte>(subBufferBytes, pinned: true);
         fixed (byte* p = slot)
         {
             for (long i = 0; i < slots; i++)
             {
                 LinuxException.Check(Sys.PRead(fd.Value, p, subBufferBytes, i * subBufferBytes), "read", file);
-                SubBuffer header = new(slot);
-                last = header.TimeStamp;
-                first = i == 0 ? last : first;
-                // A slot was cut from a valid stream, so only a damaged disk can make it not fit.
-                if (header.FitsInto(subBufferBytes))
-                {
-                    SubBufferEvents.TryCount(slot.AsSpan(SubBuffer.HeaderBytes, header.DataBytes), out int count);
-                    events += count;
-                }
+                tally.Add(slot);
             }
         }
-        post(file, () => Close(file, slots, events, first, last));
-        return events;
+        post(file, () => Close(file, tally));
+        return tally.Events;
     }
 
-    private static void Close(string file, long slots, long events, ulong first, ulong last)
+    /// <summary>A compressed segment was closed: only a disk that has damaged its sidecar brings it here. If it is damaged as well, its events are lost, and the account finds that out.</summary>
+    private static long RecoverCompressed(string segment, int subBufferBytes)
+    {
+        try
+        {
+            using CompressedSegment? compressed = CompressedSegment.TryOpen(SegmentForms.CompressedPath(segment), subBufferBytes);
+            using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            Tally tally = new();
+            byte[] slot = new byte[subBufferBytes];
+            for (long at = 0; compressed?.Read(at, slot) == slot.Length; at += slot.Length)
+            {
+                tally.Add(slot);
+                hash.AppendData(slot);
+            }
+            SegmentSum.Write(segment, hash.GetHashAndReset(), tally.Slots, tally.Events, tally.First, tally.Last, bytes: null);
+            return tally.Events;
+        }
+        catch (DamagedSegmentException)
+        {
+            return 0;
+        }
+    }
+
+    private static void Close(string file, Tally tally)
     {
         using Fd fd = Fd.Own(Sys.Open(file, Constants.O_RDWR), "open", file);
         LinuxException.Check(Sys.Fsync(fd.Value), "fsync", file);
-        SegmentSum.Write(file, fd.Value, slots, events, first, last);
+        SegmentSum.Write(file, fd.Value, tally.Slots, tally.Events, tally.First, tally.Last);
+    }
+
+    /// <summary>What a sidecar says of its segment, slot by slot.</summary>
+    private struct Tally
+    {
+        public long Slots;
+        public long Events;
+        public ulong First;
+        public ulong Last;
+
+        public void Add(ReadOnlySpan<byte> slot)
+        {
+            SubBuffer header = new(slot);
+            Last = header.TimeStamp;
+            First = Slots++ == 0 ? Last : First;
+            // A slot was cut from a valid stream, so only a damaged disk can make it not fit.
+            if (header.FitsInto(slot.Length))
+            {
+                SubBufferEvents.TryCount(slot.Slice(SubBuffer.HeaderBytes, header.DataBytes), out int count);
+                Events += count;
+            }
+        }
     }
 }

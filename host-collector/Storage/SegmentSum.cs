@@ -34,16 +34,11 @@ internal static unsafe class SegmentSum
                 at += n;
             }
         }
-        DurableFile.ReplaceSynced(
-            PathOf(file),
-            new SegmentSummary
-            {
-                Sha256 = Convert.ToHexStringLower(hash.GetHashAndReset()),
-                Slots = slots,
-                Events = events,
-                First = first,
-                Last = last,
-            },
-            StoreJson.Default.SegmentSummary);
+        Write(file, hash.GetHashAndReset(), slots, events, first, last, DiskSpace.BlocksOf(file));
     }
+
+    public static void Write(string file, byte[] sha256, long slots, long events, ulong first, ulong last, long? bytes) => DurableFile.ReplaceSynced(
+        PathOf(file),
+        new SegmentSummary { Sha256 = Convert.ToHexStringLower(sha256), Slots = slots, Events = events, First = first, Last = last, Bytes = bytes },
+        StoreJson.Default.SegmentSummary);
 }

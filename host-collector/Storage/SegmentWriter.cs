@@ -49,7 +49,18 @@ internal sealed unsafe class SegmentWriter : IDisposable
         for (ulong name = Math.Max(firstTimeStamp, nextName); ; name++)
         {
             string path = Path.Combine(folder, StorePaths.SegmentName(name, subBufferBytes));
+            if (File.Exists(SegmentForms.CompressedPath(path)))
+            {
+                continue;
+            }
             int fd = Sys.Open(path, O_RDWR | O_CREAT | O_EXCL, Mode);
+            if (fd >= 0 && File.Exists(SegmentForms.CompressedPath(path)))
+            {
+                // Compressed between the two looks: the name is that segment's.
+                Sys.Close(fd);
+                File.Delete(path);
+                continue;
+            }
             if (fd >= 0)
             {
                 nextName = name + 1;

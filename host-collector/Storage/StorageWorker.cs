@@ -26,6 +26,9 @@ internal sealed class StorageWorker : IDisposable
     /// <summary>Closing jobs that failed and wait to be tried again.</summary>
     public int Retrying => Volatile.Read(ref _retrying);
 
+    /// <summary>Whether jobs wait for the thread.</summary>
+    public bool IsBusy => _jobs.Count > 0;
+
     public void Post(string what, Action job) => _jobs.Add(() => RunUntilDone(what, job));
 
     public Task<T> RunAsync<T>(Func<T> job)

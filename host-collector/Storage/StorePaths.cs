@@ -11,10 +11,13 @@ public static class StorePaths
     public const string SegmentSuffix = ".pages";
     public const string KmsgSuffix = ".kmsg";
 
-    /// <summary>Added to the name of a segment or kmsg file once it is closed.</summary>
+    /// <summary>Added to the name of a segment once it is compressed.</summary>
+    public const string CompressedSuffix = ".zst";
+
+    /// <summary>Added to the name of a segment or kmsg file once it is closed; a segment's keeps its name when the segment is compressed.</summary>
     public const string SummarySuffix = ".sum";
 
-    public const string RingName = "ring.json";
+    public const string RingSuffix = ".json";
 
     public static string Metadata(string store) => Path.Combine(store, "metadata");
 
@@ -39,6 +42,14 @@ public static class StorePaths
     public static string Boot(string guest, Guid bootId, int life) =>
         Path.Combine(Boots(guest), life == 0 ? bootId.ToString() : string.Create(CultureInfo.InvariantCulture, $"{bootId}.{life}"));
 
+    public static bool TryParseBootName(ReadOnlySpan<char> name, out Guid bootId, out int life)
+    {
+        life = 0;
+        int dot = name.IndexOf('.');
+        return Guid.TryParseExact(dot < 0 ? name : name[..dot], "D", out bootId)
+            && (dot < 0 || int.TryParse(name[(dot + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out life));
+    }
+
     public static string BootRecord(string boot) => Path.Combine(boot, "boot.json");
 
     public static string Clock(string boot) => Path.Combine(boot, "clock.jsonl");
@@ -47,8 +58,9 @@ public static class StorePaths
 
     public static string Vcpu(string boot, int vcpu) => Path.Combine(Trace(boot), StreamName(vcpu));
 
-    /// <summary>Beside a vCPU's segments: the generation of its ring.</summary>
-    public static string Ring(string vcpu) => Path.Combine(vcpu, RingName);
+    public static string Rings(string boot) => Path.Combine(boot, "rings");
+
+    public static string Ring(string boot, int vcpu) => Path.Combine(Rings(boot), StreamName(vcpu) + RingSuffix);
 
     public static string Kmsg(string boot) => Path.Combine(boot, "kmsg");
 
@@ -56,6 +68,13 @@ public static class StorePaths
 
     /// <summary>A vCPU's stream as the ledger names it.</summary>
     public static string StreamName(int vcpu) => string.Create(CultureInfo.InvariantCulture, $"cpu{vcpu}");
+
+    /// <summary>The other way round.</summary>
+    public static bool TryParseStream(string name, out int vcpu)
+    {
+        vcpu = 0;
+        return name.StartsWith("cpu", StringComparison.Ordinal) && int.TryParse(name.AsSpan(3), NumberStyles.None, CultureInfo.InvariantCulture, out vcpu);
+    }
 
     public static string SegmentName(ulong firstTimeStamp, int subBufferBytes) =>
         string.Create(CultureInfo.InvariantCulture, $"{firstTimeStamp:D20}-{subBufferBytes}{SegmentSuffix}");

@@ -57,6 +57,10 @@ public sealed record BootRecord
 
     public DateTimeOffset? Ended { get; init; }
 
+    /// <summary>One of <c>rings/</c> may say that an agent has left events in the ring.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool EventsLeft { get; init; }
+
     /// <summary>Why: <c>goodbye</c>, <c>lost</c> (no heartbeat), <c>closed</c>, <c>stopped</c> (the collector stopped), <c>superseded</c> (a newer boot of this guest came).</summary>
     public string? EndReason { get; init; }
 
@@ -65,7 +69,7 @@ public sealed record BootRecord
 }
 
 /// <summary>
-/// <c>trace/cpuN/ring.json</c>: the account of one vCPU's ring. A file of its own, for a guest can begin generations as fast as it can connect. The <c>…Before</c> figures are those of earlier generations of this boot, whose counters began at zero again.
+/// <c>rings/cpuN.json</c>: the account of one vCPU's ring. A file of its own, for a guest can begin generations as fast as it can connect. The <c>…Before</c> figures are those of earlier generations of this boot, whose counters began at zero again.
 /// Together with the segments and the ledgers it makes the account exact after any restart:
 /// read before + read = stored + retention + transport loss.
 /// </summary>
@@ -79,6 +83,10 @@ public sealed record RingRecord
     public ulong ReadEventsBefore { get; init; }
 
     public ulong LostEventsBefore { get; init; }
+
+    /// <summary>Ring loss of the boot if nobody comes for what the last agent left in the ring (PROTOCOL.md §6); null where nothing was left.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ulong? LostEventsIfOver { get; init; }
 }
 
 /// <summary>One line of a <c>losses.jsonl</c>. Unknown figures are null.</summary>
@@ -92,7 +100,10 @@ public sealed record LossRecord
     /// <summary><c>cpu3</c> or <c>kmsg</c>.</summary>
     public required string Stream { get; init; }
 
-    /// <summary>Guest trace clock (ns) or kmsg sequence of the first and last thing lost. A line of several gaps in the kernel log has no first: not all from there to the last was lost.</summary>
+    /// <summary>
+    /// Guest trace clock (ns) or kmsg sequence of the first and last thing lost. What the transport lost has no time stamps: <c>first</c> is then that of the last
+    /// sub-buffer stored before it. A line of several gaps in the kernel log has no first: not all from there to the last was lost.
+    /// </summary>
     public ulong? First { get; init; }
 
     public ulong? Last { get; init; }
@@ -126,6 +137,10 @@ public sealed record SegmentSummary
     public required ulong First { get; init; }
 
     public required ulong Last { get; init; }
+
+    /// <summary>Blocks of the file when it was closed, before it was compressed; holes take none. Null where a sidecar had to be made anew.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public long? Bytes { get; init; }
 }
 
 /// <summary>One line of <c>clock.jsonl</c>: the best answer of one burst of pings. Nanoseconds.</summary>
@@ -143,7 +158,7 @@ public sealed record ClockSample
 
     public required long GuestRealTime { get; init; }
 
-    /// <summary>Half the round trip.</summary>
+    /// <summary>Half the round trip, and what lay between the host's two readings: no delay on the way makes it more.</summary>
     public required long Error { get; init; }
 
     /// <summary>What printk stamps, at guest trace clock <see cref="GuestLocalAtBoot"/>.</summary>

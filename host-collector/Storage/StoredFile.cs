@@ -1,6 +1,7 @@
 namespace VsockPair.Storage;
 
 /// <summary>A closed segment or kernel log file, as retention sees it.</summary>
+/// <param name="FilePath">Of a segment: its path whichever form it has (<see cref="SegmentForms"/>).</param>
 /// <param name="Boot">Name of the boot's folder.</param>
 /// <param name="Bytes">Blocks, with those of its sidecar.</param>
 internal sealed record StoredFile(string FilePath, string Boot, string Stream, long Bytes, DateTime Written)
@@ -29,14 +30,11 @@ internal sealed record StoredFile(string FilePath, string Boot, string Stream, l
         return [.. files.OrderBy(f => f.Written).ThenBy(f => f.FilePath, StringComparer.Ordinal)];
     }
 
-    /// <summary>The file first: a sidecar alone is cleared away at the next start, a file alone would count as left open.</summary>
     public static void Delete(string file)
     {
-        string folder = Path.GetDirectoryName(file)!;
-        if (Directory.Exists(folder))
+        if (Directory.Exists(Path.GetDirectoryName(file)))
         {
-            File.Delete(file);
-            File.Delete(SegmentSum.PathOf(file));
+            SegmentForms.Delete(file);
         }
     }
 
@@ -46,7 +44,7 @@ internal sealed record StoredFile(string FilePath, string Boot, string Stream, l
         {
             string file = sum[..^StorePaths.SummarySuffix.Length];
             files.Add(new StoredFile(
-                file, Path.GetFileName(boot), Path.GetFileName(folder), DiskSpace.BlocksOf(file) + DiskSpace.BlocksOf(sum), File.GetLastWriteTimeUtc(file)));
+                file, Path.GetFileName(boot), Path.GetFileName(folder), SegmentForms.BlocksOf(file) + DiskSpace.BlocksOf(sum), SegmentForms.WrittenUtc(file)));
         }
     }
 }

@@ -1,3 +1,4 @@
+using VsockPair.History;
 using VsockPair.Protocol;
 using VsockPair.Sessions;
 using VsockPair.Tracing;
@@ -33,6 +34,7 @@ internal sealed unsafe class VcpuStream
     private RingRecord? _unsavedRing;
     private readonly PendingLoss _transport;
     private readonly PendingLoss _ring;
+    private ulong? _newest;
 
     /// <summary>Recovers what a dead collector left open, which reads those files once.</summary>
     public VcpuStream(BootStore boot, int vcpu, StoreLimits limits)
@@ -47,7 +49,8 @@ internal sealed unsafe class VcpuStream
         Directory.CreateDirectory(_folder);
         LossTotals lost = boot.ReadLosses(Name);
         ulong events = SegmentRecovery.Recover(_folder, boot.PostClosing);
-        _account = new StreamAccount(DurableFile.TryRead(StorePaths.Ring(_folder), StoreJson.Default.RingRecord), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
+        _newest = SegmentFile.NewestIn(_folder);
+        _account = new StreamAccount(DurableFile.TryRead(StorePaths.Ring(boot.Folder, vcpu), StoreJson.Default.RingRecord), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
     }
 
     /// <summary>Here, so that it goes with the stream.</summary>
@@ -107,7 +110,7 @@ internal sealed unsafe class VcpuStream
         {
             lock (_gate)
             {
-                return _segment is null && _transport.IsEmpty && _ring.IsEmpty;
+                return _segment is null && _unsavedRing is null && _transport.IsEmpty && _ring.IsEmpty;
             }
         }
     }
@@ -207,13 +210,10 @@ internal sealed unsafe class VcpuStream
                 SettleAsHeard(atOnce: true);
                 _unsavedRing = _account.Begin(hello.Generation, hello.SubBufferBytes);
             }
+            KeepLeft(0);
             // The figures that a generation begins with include the lines before it, and must not include its own: killed between the two, the collector finds the
             // lines of the older ring and begins this one again, or finds this one without lines and declares them at the next Hello.
-            if (_unsavedRing is RingRecord ring)
-            {
-                DurableFile.Replace(StorePaths.Ring(_folder), ring, StoreJson.Default.RingRecord);
-                _unsavedRing = null;
-            }
+            SaveRing();
             bool heard = _account.Hear(hello.Generation, hello.ReadEvents, hello.LostEvents);
             bool surplus = heard && _account.IsSurplus;
             SettleAsHeard(atOnce: true);
@@ -232,12 +232,52 @@ internal sealed unsafe class VcpuStream
         }
     }
 
+    /// <summary>An agent that stops has left events in the ring.</summary>
+    public void Hear(in EventsLeft left)
+    {
+        lock (_gate)
+        {
+            if (_account.Ring?.Generation == left.Generation)
+            {
+                KeepLeft(left.Events);
+            }
+        }
+    }
+
     /// <summary>The stream's connection is drained and gone: declares what the last figures heard make known.</summary>
     public void SettleEnded()
     {
         lock (_gate)
         {
             SettleAsHeard(atOnce: true);
+        }
+    }
+
+    /// <summary>The boot is over: what an agent left in the ring is gone.</summary>
+    public void DeclareLeft()
+    {
+        lock (_gate)
+        {
+            ulong lost = _account.SettleLeft();
+            _ring.Add(lost);
+            if (lost == 0 || _ring.TryWrite(_boot, stopping: false))
+            {
+                KeepLeft(0);
+            }
+        }
+    }
+
+    /// <exception cref="IOException">The disk does not take it; the change stays for the next time.</exception>
+    public void SaveRing()
+    {
+        lock (_gate)
+        {
+            if (_unsavedRing is RingRecord ring)
+            {
+                Directory.CreateDirectory(StorePaths.Rings(_boot.Folder));
+                DurableFile.Replace(StorePaths.Ring(_boot.Folder, Vcpu), ring, StoreJson.Default.RingRecord);
+                _unsavedRing = null;
+            }
         }
     }
 
@@ -350,6 +390,7 @@ internal sealed unsafe class VcpuStream
     {
         _pause = FirstPause;
         _segment!.Account(events, lastTimeStamp);
+        _newest = lastTimeStamp;
         _account.AddStored(events);
         Rate.Add(bytes, events);
     }
@@ -363,11 +404,23 @@ internal sealed unsafe class VcpuStream
         return events;
     }
 
+    private void KeepLeft(ulong events)
+    {
+        if (_account.Leave(events) is RingRecord ring)
+        {
+            _unsavedRing = ring;
+            if (events > 0)
+            {
+                _boot.KeepEventsLeft();
+            }
+        }
+    }
+
     private bool MayWriteRing => Environment.TickCount64 - _lastRingLine >= _boot.LossLineInterval.TotalMilliseconds;
 
     private void SettleAsHeard(bool atOnce)
     {
-        _transport.Add(_account.SettleTransport());
+        _transport.Add(_account.SettleTransport(), _newest);
         _transport.TryWrite(_boot, stopping: false);
         DeclareRing(atOnce);
     }

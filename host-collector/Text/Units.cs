@@ -35,6 +35,26 @@ public static class Units
             : string.Join(' ', parts.Skip(first).Take(2).Where(p => p.Count > 0).Select(p => $"{p.Count}{p.Unit}"));
     }
 
+    /// <summary>
+    /// Nanoseconds with the digits that matter, never less than they are: <c>850 ns</c>, <c>213 µs</c>, <c>4.3 ms</c>, <c>60 s</c>; from an hour on as <see cref="Duration"/>.
+    /// </summary>
+    public static string Seconds(decimal nanoseconds)
+    {
+        if (nanoseconds >= 3600m * 1_000_000_000)
+        {
+            return Duration(new TimeSpan((long)Math.Min(nanoseconds / TimeSpan.NanosecondsPerTick, TimeSpan.MaxValue.Ticks)));
+        }
+        string[] units = ["ns", "µs", "ms", "s"];
+        int power = 0;
+        while (nanoseconds > 999 && power < units.Length - 1)
+        {
+            nanoseconds /= 1000;
+            power++;
+        }
+        decimal shown = nanoseconds > 99 ? Math.Ceiling(nanoseconds) : Math.Ceiling(nanoseconds * 10) / 10;
+        return $"{shown.ToString("0.#", CultureInfo.InvariantCulture)} {units[power]}";
+    }
+
     /// <summary>A count with a comma every three digits.</summary>
     public static string Count(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
 }

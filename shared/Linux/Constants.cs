@@ -16,7 +16,9 @@ public static class Constants
     public const int SO_ERROR = 4;
     public const int SO_SNDBUF = 7;
     public const int SO_RCVBUF = 8;
+    public const int SO_PEERCRED = 17;
     public const int SO_RCVLOWAT = 18;
+    public const int SO_ACCEPTCONN = 30;
     public const int SO_DOMAIN = 39;
     public const int SO_RCVTIMEO = 20;
     public const int SO_SNDTIMEO = 21;
@@ -76,8 +78,23 @@ public static class Constants
     // unistd.h
     public const int SEEK_SET = 0;
 
+    // sched.h
+    public const int SCHED_IDLE = 5;
+
+    // sys/syscall.h
+    public const int SYS_ioprio_set = 251;
+
+    // asm-generic/unistd.h
+    public const int __NR_ioprio_set = 30;
+
+    // linux/ioprio.h
+    public const int IOPRIO_WHO_PROCESS = 1;
+    public const int IOPRIO_CLASS_IDLE = 3;
+    public const int IOPRIO_CLASS_SHIFT = 13;
+
     // time.h
     public const int CLOCK_REALTIME = 0;
     public const int CLOCK_MONOTONIC = 1;
+    public const int CLOCK_THREAD_CPUTIME_ID = 3;
     public const int CLOCK_BOOTTIME = 7;
 }

@@ -25,4 +25,12 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
     internal static partial int SchedSetAffinity(int pid, nuint bytes, byte* mask);
+
+    /// <param name="priority"><c>struct sched_param</c>, which is one int on Linux (sched_setscheduler(2)).</param>
+    [LibraryImport("libc", EntryPoint = "sched_setscheduler", SetLastError = true)]
+    internal static partial int SchedSetScheduler(int pid, int policy, int* priority);
+
+    /// <summary>libc has no function of its own for <c>ioprio_set(2)</c>.</summary>
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    internal static partial long IoPrioSet(long number, long which, long who, long priority);
 }

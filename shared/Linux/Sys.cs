@@ -267,6 +267,28 @@ public static unsafe class Sys
         return Result(LibC.SchedSetAffinity(0, (nuint)bytes, mask));
     }
 
+    /// <summary>The calling thread gets a CPU, and with schedulers that know it the disk, when nobody else wants it.</summary>
+    public static int MakeThreadIdle()
+    {
+        int priority = 0;
+        int result = Result(LibC.SchedSetScheduler(0, Constants.SCHED_IDLE, &priority));
+        // arm64 has the numbers of asm-generic, x86-64 its own.
+        long call = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? Constants.SYS_ioprio_set : Constants.__NR_ioprio_set;
+        return result < 0 ? result : Result((nint)LibC.IoPrioSet(call, Constants.IOPRIO_WHO_PROCESS, 0, Constants.IOPRIO_CLASS_IDLE << Constants.IOPRIO_CLASS_SHIFT));
+    }
+
+    /// <summary>Sets when a file was last written.</summary>
+    public static int SetModified(int fd, long nanoseconds)
+    {
+        timespec* times = stackalloc timespec[2];
+        for (int i = 0; i < 2; i++)
+        {
+            times[i].tv_sec = (time_t)(nanoseconds / 1_000_000_000);
+            times[i].tv_nsec = (long_t)(nanoseconds % 1_000_000_000);
+        }
+        return Result(TmdsLibC.futimens(fd, times));
+    }
+
     /// <summary>Nanoseconds of a clock of <c>time.h</c>; clocks named in <see cref="Constants"/> exist on every supported kernel.</summary>
     public static long Now(int clock)
     {

@@ -14,6 +14,7 @@ public enum MessageType : uint
     Goodbye = 14,
 
     StreamCounters = 20,
+    EventsLeft = 21,
 
     FileOffer = 30,
     FileAnswer = 31,

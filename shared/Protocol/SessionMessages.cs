@@ -130,3 +130,25 @@ public readonly record struct StreamCounters(int Cpu, Guid Generation, ulong Rea
         return read;
     }
 }
+
+/// <summary>Agent → collector: a stopping agent's last word of a ring that it could not drain. The events stay in it for the next agent of this boot.</summary>
+public readonly record struct EventsLeft(int Cpu, Guid Generation, ulong Events) : IMessage<EventsLeft>
+{
+    public static MessageType Type => MessageType.EventsLeft;
+
+    public int Fields => 3;
+
+    public void Write(ref FrameWriter writer)
+    {
+        writer.Write((uint)Cpu);
+        writer.Write(Generation);
+        writer.Write(Events);
+    }
+
+    public static bool TryRead(ref FrameReader reader, out EventsLeft message)
+    {
+        bool read = reader.TryRead(int.MaxValue, out int cpu) & reader.TryRead(out Guid generation) & reader.TryRead(out ulong events);
+        message = new EventsLeft(cpu, generation, events);
+        return read;
+    }
+}

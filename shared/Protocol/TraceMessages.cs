@@ -27,7 +27,7 @@ public enum TraceVerb : uint
 /// </summary>
 public readonly record struct TraceSettings
 {
-    public const int Fields = 5;
+    public const int Fields = 6;
 
     /// <summary>In a request SYSTEM or SYSTEM:EVENT, with * and ?; in an answer SYSTEM:EVENT, as many as fit.</summary>
     public required IReadOnlyList<string> Events { get; init; }
@@ -44,7 +44,10 @@ public readonly record struct TraceSettings
     /// <summary>KiB per vCPU. In a request 0: as configured.</summary>
     public required int BufferKb { get; init; }
 
-    public static TraceSettings None { get; } = new() { Events = [], Filters = [], Tracer = "", Functions = [], BufferKb = 0 };
+    /// <summary>Queries of the kernel's <c>dynamic_debug/control</c>.</summary>
+    public required IReadOnlyList<string> DynamicDebug { get; init; }
+
+    public static TraceSettings None { get; } = new() { Events = [], Filters = [], Tracer = "", Functions = [], BufferKb = 0, DynamicDebug = [] };
 
     internal void Write(ref FrameWriter writer)
     {
@@ -53,14 +56,15 @@ public readonly record struct TraceSettings
         writer.Write(Tracer);
         writer.Write(Functions);
         writer.Write((uint)BufferKb);
+        writer.Write(DynamicDebug);
     }
 
     internal static bool TryRead(ref FrameReader reader, int mostEvents, out TraceSettings settings)
     {
         bool read = reader.TryReadTexts(mostEvents, out IReadOnlyList<string> events) & reader.TryReadTexts(Wire.MaxTraceItems, out IReadOnlyList<string> filters)
             & reader.TryRead(out string tracer) & reader.TryReadTexts(Wire.MaxTraceItems, out IReadOnlyList<string> functions)
-            & reader.TryRead(int.MaxValue, out int bufferKb);
-        settings = new TraceSettings { Events = events, Filters = filters, Tracer = tracer, Functions = functions, BufferKb = bufferKb };
+            & reader.TryRead(int.MaxValue, out int bufferKb) & reader.TryReadTexts(Wire.MaxTraceItems, out IReadOnlyList<string> dynamicDebug);
+        settings = new TraceSettings { Events = events, Filters = filters, Tracer = tracer, Functions = functions, BufferKb = bufferKb, DynamicDebug = dynamicDebug };
         return read;
     }
 }

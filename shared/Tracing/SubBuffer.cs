@@ -9,11 +9,15 @@ namespace VsockPair.Tracing;
 public readonly record struct SubBuffer
 {
     public const int HeaderBytes = 16;
-    private const int LostCountBytes = 8;
+    public const int LostCountBytes = 8;
+
+    /// <summary><c>RB_MISSED_EVENTS</c> in the commit field.</summary>
+    public const uint MissedEvents = 1u << 31;
+
+    /// <summary><c>RB_MISSED_STORED</c>.</summary>
+    public const uint MissedStored = 1u << 30;
 
     private const uint LengthMask = 0xFFFFF;
-    private const uint MissedEvents = 1u << 31;
-    private const uint MissedStored = 1u << 30;
 
     /// <summary>Trace clock at the first event, nanoseconds for clock <c>boot</c>.</summary>
     public ulong TimeStamp { get; }

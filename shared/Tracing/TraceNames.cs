@@ -18,31 +18,10 @@ public static class TraceNames
     public static string? FaultOf(in TraceSettings settings, int seconds)
     {
         int chars = 0;
-        foreach (string name in settings.Events)
-        {
-            if (!IsEvent(name))
-            {
-                return $"\"{name}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
-            }
-            chars += name.Length;
-        }
-        foreach (string filter in settings.Filters)
-        {
-            if (FaultOfFilter(filter) is string fault)
-            {
-                return fault;
-            }
-            chars += filter.Length;
-        }
-        foreach (string name in settings.Functions)
-        {
-            if (!IsFunction(name))
-            {
-                return $"\"{name}\" is no function: write letters, digits, _ and ., with * and ? but at least {FewestPlainChars} characters that are none";
-            }
-            chars += name.Length;
-        }
-        return settings.Tracer is not ("" or Function or FunctionGraph) ? $"\"{settings.Tracer}\" is no tracer: write {Function} or {FunctionGraph}"
+        string? fault = FirstFault(settings.Events, FaultOfEvent, ref chars) ?? FirstFault(settings.Filters, FaultOfFilter, ref chars)
+            ?? FirstFault(settings.Functions, FaultOfFunction, ref chars) ?? FirstFault(settings.DynamicDebug, FaultOfQuery, ref chars);
+        return fault is not null ? fault
+            : settings.Tracer is not ("" or Function or FunctionGraph) ? $"\"{settings.Tracer}\" is no tracer: write {Function} or {FunctionGraph}"
             : settings.Tracer.Length > 0 != settings.Functions.Count > 0 ? "a tracer needs functions to follow, and functions need a tracer"
             : settings.BufferKb is not 0 and (< Wire.MinTraceBufferKb or > Wire.MaxTraceBufferKb)
                 ? $"a buffer has {Wire.MinTraceBufferKb} to {Wire.MaxTraceBufferKb} KiB per vCPU"
@@ -68,16 +47,26 @@ public static class TraceNames
         return colon > 0 && IsName(name[..colon], "-_") && IsName(name[(colon + 1)..], "-_");
     }
 
-    private static string? FaultOfFilter(string filter)
+    private static string? FirstFault(IReadOnlyList<string> texts, Func<string, string?> faultOf, ref int chars)
     {
-        foreach (char c in filter)
+        for (int i = 0; i < texts.Count; i++)
         {
-            if (c is < ' ' or > '~')
+            chars += texts[i].Length;
+            if (faultOf(texts[i]) is string fault)
             {
-                return "a filter has printable ASCII characters only";
+                return fault;
             }
         }
-        return !TrySplitFilter(filter, out _, out string expression) || expression.Length == 0
+        return null;
+    }
+
+    private static string? FaultOfEvent(string text) =>
+        IsEvent(text) ? null : $"\"{text}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
+
+    private static string? FaultOfFilter(string filter)
+    {
+        return !IsPrintable(filter) ? "a filter has printable ASCII characters only"
+            : !TrySplitFilter(filter, out _, out string expression) || expression.Length == 0
             ? $"\"{filter}\" is no filter: write SYSTEM:EVENT EXPRESSION, e.g. kmem:kmalloc bytes_req > 4096"
             // To the kernel that is the word for no filter.
             : expression == "0" ? "\"0\" is no expression: leave the filter out"
@@ -85,14 +74,89 @@ public static class TraceNames
             : null;
     }
 
-    private static bool IsFunction(string text)
+    private static string? FaultOfFunction(string text)
     {
         int plain = 0;
         foreach (char c in text)
         {
             plain += c is '*' or '?' ? 0 : 1;
         }
-        return IsName(text, "_.*?") && plain >= FewestPlainChars && !char.IsAsciiDigit(text[0]);
+        return IsName(text, "_.*?") && plain >= FewestPlainChars && !char.IsAsciiDigit(text[0]) ? null
+            : $"\"{text}\" is no function: write letters, digits, _ and ., with * and ? but at least {FewestPlainChars} characters that are none";
+    }
+
+    /// <summary>
+    /// One query of dynamic_debug: pairs of a word that chooses and what it chooses, then flags. Without a pair it would be the whole kernel; a semicolon or the end of a
+    /// line would begin another.
+    /// </summary>
+    private static string? FaultOfQuery(string text)
+    {
+        ReadOnlySpan<char> rest = text;
+        int pairs = 0;
+        bool isWhole = text.Length < Wire.MaxStringBytes;
+        while (isWhole && !rest.IsEmpty && rest[0] is not ('+' or '-' or '='))
+        {
+            ReadOnlySpan<char> word = TakeWord(ref rest);
+            bool isKnown = word is "file" or "func" or "module" or "line" or "format";
+            ReadOnlySpan<char> value = rest.IsEmpty || rest[0] != '"' || word is not "format" ? TakeWord(ref rest) : TakeQuoted(ref rest);
+            isWhole = isKnown && !value.IsEmpty && !HasAny(value, "\";#\\") && IsPrintable(value);
+            pairs++;
+        }
+        return isWhole && pairs > 0 && rest.Length > 1 && !HasOther(rest[1..], "pflmt_") ? null
+            : $"\"{text}\" is no line for dynamic_debug: write file, func, module, line or format, each with a value, and then +, - or = with some of pflmt_, e.g. module kvm +p";
+    }
+
+    private static ReadOnlySpan<char> TakeWord(ref ReadOnlySpan<char> rest)
+    {
+        int end = rest.IndexOf(' ');
+        ReadOnlySpan<char> word = end < 0 ? rest : rest[..end];
+        rest = end < 0 ? default : rest[(end + 1)..];
+        return word;
+    }
+
+    private static ReadOnlySpan<char> TakeQuoted(ref ReadOnlySpan<char> rest)
+    {
+        rest = rest[1..];
+        int end = rest.IndexOf("\" ", StringComparison.Ordinal);
+        ReadOnlySpan<char> value = end < 0 ? default : rest[..end];
+        rest = end < 0 ? default : rest[(end + 2)..];
+        return value;
+    }
+
+    private static bool IsPrintable(ReadOnlySpan<char> text)
+    {
+        foreach (char c in text)
+        {
+            if (c is < ' ' or > '~')
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static bool HasAny(ReadOnlySpan<char> text, string of)
+    {
+        foreach (char c in text)
+        {
+            if (of.Contains(c, StringComparison.Ordinal))
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static bool HasOther(ReadOnlySpan<char> text, string than)
+    {
+        foreach (char c in text)
+        {
+            if (!than.Contains(c, StringComparison.Ordinal))
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static bool IsName(string text, string besides)

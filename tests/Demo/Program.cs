@@ -9,7 +9,7 @@ const int Vcpus = 2;
 string folder = Path.Combine(Repository.Root, "out", "demo");
 string vms = Directory.CreateTempSubdirectory("vsockpair-demo-").FullName;
 
-Step("1/5  the host: `vsockpair serve`, with small segments so that rotation can be seen");
+Step("1/6  the host: `vsockpair serve`, with small segments so that rotation can be seen");
 if (Directory.Exists(folder))
 {
     Directory.Delete(folder, recursive: true);
@@ -23,16 +23,16 @@ StoredGuest stored = new(collector.Store, Name);
 LiveView view = new(stored, Vcpus);
 try
 {
-    Step($"2/5  a real guest: Linux 6.12 with {Vcpus} vCPUs under QEMU (emulated, about 5 s), `vsockpair-agent` in it");
+    Step($"2/6  a real guest: Linux 6.12 with {Vcpus} vCPUs under QEMU (emulated, about 5 s), `vsockpair-agent` in it");
     await using AgentGuest guest = await AgentGuest.StartAsync(
         new GuestOptions { Name = Name, Cpus = Vcpus, VsockDirectory = vms, Ramoops = true, ExtraKernelArguments = "printk.devkmsg=on" });
     await WatchAsync(Task.Delay(TimeSpan.FromSeconds(4)));
     Console.WriteLine(await guest.AgentLogAsync());
 
-    Step("3/5  load in the guest: scheduler events on every vCPU, 15 s");
+    Step("3/6  load in the guest: scheduler events on every vCPU, 15 s");
     await WatchAsync(guest.LoadAsync(15, 800_000));
 
-    Step("4/5  its kernel panics and reboots; the crash record survives in the guest's RAM");
+    Step("4/6  its kernel panics and reboots; the crash record survives in the guest's RAM");
     await guest.Guest.PanicAsync();
     await WatchAsync(guest.Guest.WaitForRebootAsync());
     await WatchAsync(Eventually.TrueAsync(
@@ -45,11 +45,20 @@ finally
     Directory.Delete(vms, recursive: true);
 }
 
-Step("5/5  what an operator sees");
+Step("5/6  what an operator sees");
 await ShowAsync("guests");
 await ShowAsync("losses", Name);
 await ShowAsync("kmsg", Name, "-b", "-1");
 await collector.StopAsync();
+
+Step("6/6  the last seconds before the panic, for trace-cmd and KernelShark; the collector is gone, files are enough");
+string dat = Path.Combine(folder, "last-seconds.dat");
+await ShowAsync("export", Name, "-b", "-1", "-S", "-5s", "-o", dat);
+Console.WriteLine($"\n$ trace-cmd report -i {Path.GetRelativePath(Repository.Root, dat)}");
+List<string> report = [];
+await TraceCmdReport.PrintAsync(dat, report.Add);
+report.Take(12).ToList().ForEach(Console.WriteLine);
+Console.WriteLine($"… {report.Count - 12} lines …");
 
 Step($"the data stays in {Path.GetRelativePath(Repository.Root, collector.Store)}");
 foreach (StoredBoot boot in stored.Boots)
@@ -60,12 +69,13 @@ foreach (StoredBoot boot in stored.Boots)
 }
 Console.WriteLine($"""
 
-    trace/cpuN/*.pages   the kernel's own ring-buffer pages, with a .sum beside each closed one
+    trace/cpuN/*.pages   the kernel's own ring-buffer pages, with a .sum beside each closed one, and compressed (.zst) a minute later
     kmsg/*.kmsg          what /dev/kmsg returned, byte for byte
     pstore/              crash records, byte for byte
     ../../metadata/      event formats, symbols, types: what decoding needs
 
     look again with:  out/vsockpair guests --store {Path.GetRelativePath(Repository.Root, collector.Store)}
+    for Perfetto:     out/vsockpair export {Name} -b -1 -o last.pftrace --store {Path.GetRelativePath(Repository.Root, collector.Store)}
     """);
 
 static void Step(string text) => Console.WriteLine($"\n== {text}");

@@ -19,13 +19,14 @@ public sealed class ConfigurationTests : IDisposable
         Assert.Null(options.BufferKb);
         Assert.Equal(TimeSpan.FromSeconds(1), options.Flush);
         Assert.False(options.RemoveAcknowledged);
+        Assert.Equal((true, false), (options.AllowTrace, options.AllowTracers || options.AllowDynamicDebug));
         Assert.Contains("sched:sched_switch", options.Events);
     }
 
     [Fact]
     public void Later_sources_win_over_earlier_ones()
     {
-        File.WriteAllText(Main, "[Collector]\nAddress=2:1000\n[Trace]\nBufferKb=128\nFlush=2s\nEvents=irq sched:sched_waking\n[Pstore]\nRemoveAcknowledged=yes\n");
+        File.WriteAllText(Main, "[Collector]\nAddress=2:1000\n[Trace]\nBufferKb=128\nFlush=2s\nEvents=irq sched:sched_waking\n[Pstore]\nRemoveAcknowledged=yes\n[Control]\nAllowTrace=no\nAllowTracers=yes\nAllowDynamicDebug=on\n");
         Directory.CreateDirectory(Main + ".d");
         File.WriteAllText(Path.Combine(Main + ".d", "10.conf"), "[Trace]\nBufferKb=256\nFlush=3\n");
         Hashtable environment = new() { ["VSOCKPAIR__Trace__BufferKb"] = "512" };
@@ -39,6 +40,7 @@ public sealed class ConfigurationTests : IDisposable
         Assert.Equal(TimeSpan.FromSeconds(3), line.Options.Flush);
         Assert.Equal(["oom", "block:*"], line.Options.Events);
         Assert.True(line.Options.RemoveAcknowledged);
+        Assert.Equal((false, true), (line.Options.AllowTrace, line.Options.AllowTracers && line.Options.AllowDynamicDebug));
     }
 
     [Fact]

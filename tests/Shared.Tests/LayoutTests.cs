@@ -177,7 +177,7 @@ public sealed partial class LayoutTests : IDisposable
         }
     }
 
-    [GeneratedRegex(@"^ +// ([a-z_/]+\.h(, [a-z_/]+\.h)*)$")]
+    [GeneratedRegex(@"^ +// ([a-z_/-]+\.h(, [a-z_/-]+\.h)*)$")]
     private static partial Regex HeaderComment();
 
     [GeneratedRegex(@"^ +public const \w+ (\w+) =")]

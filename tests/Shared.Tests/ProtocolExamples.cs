@@ -54,6 +54,7 @@ internal static class ProtocolExamples
         ["stop"] = ProtocolExample.Of(new Stop("restart")),
         ["goodbye"] = ProtocolExample.Of(new Goodbye("stopped")),
         ["stream-counters"] = ProtocolExample.Of(new StreamCounters(3, Generation, 70000, 12, Final: true)),
+        ["events-left"] = ProtocolExample.Of(new EventsLeft(3, Generation, 70)),
         ["file-offer"] = ProtocolExample.Of(new FileOffer(1, OfferedKind.Pstore, "dmesg-ramoops-0", 29000, 1_700_000_000_000_000_000, Sha256)),
         ["file-answer"] = ProtocolExample.Of(new FileAnswer(1, OfferAnswer.Want)),
         ["file-chunk"] = new ProtocolExample(buffer => new FileChunk(1, 0, "Panic"u8).Encode(buffer), EncodeChunkAgain),
@@ -67,7 +68,7 @@ internal static class ProtocolExamples
         ["tail"] = new ProtocolExample(EncodeTail, EncodeTailAgain),
     };
 
-    private static TraceSettings Kmalloc => TraceSettings.None with { Events = ["kmem:kmalloc"], Filters = ["kmem:kmalloc bytes_req > 4096"], BufferKb = 1024 };
+    private static TraceSettings Kmalloc => TraceSettings.None with { Events = ["kmem:kmalloc"], Filters = ["kmem:kmalloc bytes_req > 4096"], BufferKb = 1024, DynamicDebug = ["module kvm +p"] };
 
     private static Hello Connection(ConnectionKind kind) => new() { OldestVersion = 1, NewestVersion = 1, Kind = kind, BootId = Boot, Token = Token };
 

@@ -80,6 +80,30 @@ public sealed class TraceMessageTests
     [InlineData("")]
     public void What_is_no_function_is_refused(string name) => Assert.Contains("is no function", Fault(Tracer(name)), StringComparison.Ordinal);
 
+    [Theory]
+    [InlineData("module kvm +p")]
+    [InlineData("file lib/kobject.c line 200-300 =pmfl")]
+    [InlineData("func kobject_* format \"kobject: '%s'\" +pt")]
+    [InlineData("format nosuch -p")]
+    public void Queries_of_dynamic_debug_are_let_in(string query) => Assert.Null(Fault(TraceSettings.None with { DynamicDebug = [query] }));
+
+    [Theory]
+    [InlineData("+p")]
+    [InlineData("module kvm")]
+    [InlineData("module kvm +")]
+    [InlineData("module kvm +x")]
+    [InlineData("module  +p")]
+    [InlineData("module kvm; module x +p")]
+    [InlineData("module kvm +p; module x +p")]
+    [InlineData("module kvm +p\nmodule x +p")]
+    [InlineData("class DRM +p")]
+    [InlineData("format \"a; b\" +p")]
+    [InlineData("format \"a b +p")]
+    [InlineData("file \"a b\" +p")]
+    [InlineData("")]
+    public void What_is_no_query_of_dynamic_debug_is_refused(string query) =>
+        Assert.Contains("is no line for dynamic_debug", Fault(TraceSettings.None with { DynamicDebug = [query] }), StringComparison.Ordinal);
+
     [Fact]
     public void Tracer_and_functions_go_together_and_only_two_tracers_do()
     {

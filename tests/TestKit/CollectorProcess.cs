@@ -77,9 +77,12 @@ public sealed class CollectorProcess : IAsyncDisposable
     public void Signal(int signal) => Signals.Send(Pid, signal);
 
     /// <summary>Runs an operator's command on this store.</summary>
-    public async Task<CommandOutput> RunAsync(params string[] arguments)
+    public Task<CommandOutput> RunAsync(params string[] arguments) => RunOnAsync(Store, [.. arguments, "--config", _configuration]);
+
+    /// <summary>Runs an operator's command on a store without a collector.</summary>
+    public static async Task<CommandOutput> RunOnAsync(string store, IEnumerable<string> arguments)
     {
-        ProcessStartInfo start = new(Binary, [.. arguments, "--config", _configuration, "--store", Store])
+        ProcessStartInfo start = new(Binary, [.. arguments, "--store", store])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

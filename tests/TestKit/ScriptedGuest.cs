@@ -36,6 +36,12 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
 
     public string KernelRelease { get; init; } = "6.12.0-scripted";
 
+    /// <summary>Null for an agent of the first days.</summary>
+    public AgentCapabilities? Capabilities { get; init; } = AgentCapabilities.TraceControl;
+
+    /// <summary>What a ping is answered with.</summary>
+    public Func<Ping, Pong>? AnswerPing { get; set; }
+
     /// <summary>Of the live session.</summary>
     public Welcome Session { get; private set; }
 
@@ -65,6 +71,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
             TraceClock = "boot",
             Notes = [],
             BootClock = BootClock,
+            Capabilities = Capabilities,
         },
     };
 
@@ -209,6 +216,12 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
 
     private long BootClock => (Environment.TickCount64 + (long)ClockOffset.TotalMilliseconds) * 1_000_000;
 
+    private Pong Answer(Ping ping)
+    {
+        long boot = BootClock;
+        return new Pong(ping.Number, boot, DateTime.UtcNow.Ticks * 100, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? 100 : null);
+    }
+
     private BlockingCollection<byte[]> AnswersTo(uint id) => _answers.GetOrAdd(id, _ => []);
 
     private void AnswerControl(ScriptedGuestLink link)
@@ -219,8 +232,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
             {
                 if (Frame.TryDecode(body, out Ping ping))
                 {
-                    long boot = BootClock;
-                    link.Send(new Pong(ping.Number, boot, DateTime.UtcNow.Ticks * 100, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? 100 : null));
+                    link.Send(AnswerPing?.Invoke(ping) ?? Answer(ping));
                 }
                 else if (Frame.TryDecode(body, out Heartbeat heartbeat))
                 {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 using VsockPair.TestKit.Store;
 using VsockPair.TestKit.Vm;
@@ -45,14 +46,15 @@ internal sealed record Account(int Cpu, RingStats Guest, long Stored, long Remov
     }
 
     /// <summary>Takes, prints and checks every vCPU: generated = stored + declared lost, event for event.</summary>
-    public static async Task<IReadOnlyList<Account>> CheckAllAsync(AgentGuest guest, StoredGuest stored, ITestOutputHelper output)
+    public static async Task<IReadOnlyList<Account>> CheckAllAsync(
+        AgentGuest guest, StoredGuest stored, ITestOutputHelper output, [CallerMemberName] string test = "")
     {
         List<Account> accounts = [];
         for (int cpu = 0; cpu < guest.Cpus; cpu++)
         {
             Account account = await TakeAsync(guest, stored, cpu);
-            output.WriteLine($"{guest.Name} cpu{cpu}: generated {account.Guest.Generated} = stored {account.Stored} + removed {account.Removed}"
-                + $" + ring {account.RingLoss} + transport {account.TransportLoss}");
+            output.Measured($"{guest.Name} cpu{cpu}: generated {account.Guest.Generated} = stored {account.Stored} + removed {account.Removed}"
+                + $" + ring {account.RingLoss} + transport {account.TransportLoss}", test);
             accounts.Add(account);
         }
         foreach (Account account in accounts)

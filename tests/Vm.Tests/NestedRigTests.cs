@@ -7,7 +7,7 @@ namespace VsockPair.Vm.Tests;
 public sealed class NestedRigTests(ITestOutputHelper output)
 {
     [Fact]
-    [Trait("Category", "Nested")]
+    [Trait("Category", "Soak")]
     public async Task Inner_guest_reaches_the_outer_one_under_its_own_cid()
     {
         string vsockCat = await StaticProgram.VsockCatAsync();
@@ -23,7 +23,7 @@ public sealed class NestedRigTests(ITestOutputHelper output)
                 Files = { ["/bin/vsock-cat"] = vsockCat },
             },
             outer => outer.RunAsync("vsock-cat -l 829 > /tmp/heard 2> /tmp/from &"));
-        output.WriteLine($"outer booted in {rig.Outer.BootTime.TotalSeconds:0.0} s, inner in {rig.Inner.BootTime.TotalSeconds:0.0} s");
+        output.Measured($"outer booted in {rig.Outer.BootTime.TotalSeconds:0.0} s, inner in {rig.Inner.BootTime.TotalSeconds:0.0} s");
 
         (await rig.Inner.RunAsync("head -c 1000000 /dev/zero | vsock-cat 2 829")).EnsureSuccess();
         await Eventually.TrueAsync(

@@ -35,7 +35,7 @@ public sealed class RestartTests(ITestOutputHelper output)
         await lab.Collector.StopAsync();
 
         IReadOnlyList<Account> accounts = await Account.CheckAllAsync(guest, lab.Stored("web1"), output);
-        output.WriteLine($"transport loss of {Kills} kills: {accounts.Sum(account => account.TransportLoss)} events");
+        output.Measured($"transport loss of {Kills} kills: {accounts.Sum(account => account.TransportLoss)} events");
         StoredBoot boot = lab.Stored("web1").OnlyBoot;
         CheckKmsg(boot);
         Assert.All(boot.Segments(0), segment => segment.CheckSummary());
@@ -91,7 +91,7 @@ public sealed class RestartTests(ITestOutputHelper output)
         await load;
         await lab.EndAsync(guest);
 
-        output.WriteLine($"the same work takes {alone:0.00} s alone, {loaded:0.00} s under load, {stopped:0.00} s under load with the collector stopped");
+        output.Measured($"the same work takes {alone:0.00} s alone, {loaded:0.00} s under load, {stopped:0.00} s under load with the collector stopped");
         Assert.True(stopped < 2 * loaded + 0.5, "the guest's work slowed down while the collector was stopped");
         IReadOnlyList<Account> accounts = await Account.CheckAllAsync(guest, lab.Stored("web1"), output);
         Assert.True(accounts.Sum(account => account.RingLoss) > 0, "a stop of this length must overrun the ring, or the test shows nothing");
@@ -113,8 +113,11 @@ public sealed class RestartTests(ITestOutputHelper output)
     /// <summary>Closed files by path with their hash; open ones with all their bytes.</summary>
     private static Dictionary<string, byte[]> Snapshot(StoredGuest guest) =>
         Directory.EnumerateFiles(guest.Folder, "*", SearchOption.AllDirectories)
+            .Select(path => path.EndsWith(".pages.zst", StringComparison.Ordinal) ? path[..^".zst".Length] : path).Distinct(StringComparer.Ordinal)
             .Where(path => path.EndsWith(".pages", StringComparison.Ordinal) || path.EndsWith(".kmsg", StringComparison.Ordinal))
-            .ToDictionary(path => path, path => File.Exists(path + ".sum") ? SHA256.HashData(File.ReadAllBytes(path)) : File.ReadAllBytes(path));
+            .ToDictionary(path => path, path => File.Exists(path + ".sum") ? SHA256.HashData(Content(path)) : Content(path));
+
+    private static byte[] Content(string path) => path.EndsWith(".pages", StringComparison.Ordinal) ? new StoredSegment(path).Read() : File.ReadAllBytes(path);
 
     /// <summary>A closed file is the same; an open one still begins with what it held, cut to whole slots.</summary>
     private static void Compare(Dictionary<string, byte[]> before, Dictionary<string, byte[]> after)
@@ -127,7 +130,7 @@ public sealed class RestartTests(ITestOutputHelper output)
                 Assert.True(old.AsSpan().SequenceEqual(now), $"{path} was closed and has changed");
                 continue;
             }
-            byte[] bytes = File.ReadAllBytes(path);
+            byte[] bytes = Content(path);
             int slot = path.EndsWith(".pages", StringComparison.Ordinal) ? new StoredSegment(path).SubBufferBytes : 1;
             int kept = Math.Min(old.Length / slot * slot, bytes.Length);
             Assert.True(old.AsSpan(0, kept).SequenceEqual(bytes.AsSpan(0, kept)), $"{path}: a stored byte has changed");

@@ -36,7 +36,7 @@ public sealed class TraceTests(ITestOutputHelper output)
             IReadOnlyList<StoredSegment> segments = boot.Segments(account.Cpu);
             Assert.All(segments, segment => Assert.True(segment.IsClosed, $"{segment.Path} is not closed after a clean stop"));
             Assert.All(segments, segment => segment.CheckSummary());
-            long bytes = segments.Sum(segment => new FileInfo(segment.Path).Length);
+            long bytes = segments.Sum(segment => segment.Read().LongLength);
             output.WriteLine($"cpu{account.Cpu}: {bytes} bytes in {segments.Count} segments");
             Assert.True(bytes > 0.8 * 20 * RatePerVcpu, $"the load produced only {bytes} bytes on cpu{account.Cpu}");
         }

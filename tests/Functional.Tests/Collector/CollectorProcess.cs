@@ -11,24 +11,29 @@ internal sealed class CollectorProcess : IDisposable
     private readonly StringBuilder _output = new();
 
     public CollectorProcess(TestStore store, string configuration = "")
+        : this("dotnet", Arguments(store, configuration))
     {
-        string config = Path.Combine(store.Root, "vsockpair.conf");
-        File.WriteAllText(config, $"[Store]\nKeepFree=0%\nTotalShare=100%\n[Limits]\nGuestRate=1G\nHostRate=1G\n{configuration}");
-        ProcessStartInfo start = new("dotnet")
-        {
-            ArgumentList =
-            {
-                Path.Combine(AppContext.BaseDirectory, "vsockpair.dll"), "serve", "--config", config, "--store", store.Folder,
-                "--listen", $"hybrid:{store.VmmSocket}={TestStore.GuestName}",
-            },
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        _process = Process.Start(start)!;
+    }
+
+    public CollectorProcess(string program, params IEnumerable<string> arguments)
+    {
+        _process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         _process.OutputDataReceived += Keep;
         _process.ErrorDataReceived += Keep;
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
+    }
+
+    /// <summary>What <c>dotnet</c> runs to be a collector of this store.</summary>
+    public static IEnumerable<string> Arguments(TestStore store, string configuration = "")
+    {
+        string config = Path.Combine(store.Root, "vsockpair.conf");
+        File.WriteAllText(config, $"[Store]\nKeepFree=0%\nTotalShare=100%\n[Limits]\nGuestRate=1G\nHostRate=1G\n{configuration}");
+        return
+        [
+            Path.Combine(AppContext.BaseDirectory, "vsockpair.dll"), "serve", "--config", config, "--store", store.Folder,
+            "--listen", $"hybrid:{store.VmmSocket}={TestStore.GuestName}",
+        ];
     }
 
     public string Output
@@ -55,7 +60,15 @@ internal sealed class CollectorProcess : IDisposable
     {
         using Process kill = Process.Start("kill", ["-TERM", _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
         kill.WaitForExit();
-        Assert.True(_process.WaitForExit(ScriptedGuestLink.DefaultPatience), $"The collector does not stop:\n{Output}");
+        return AwaitExit();
+    }
+
+    /// <returns>The exit code.</returns>
+    public int AwaitExit()
+    {
+        Assert.True(_process.WaitForExit(ScriptedGuestLink.DefaultPatience), $"The collector does not end:\n{Output}");
+        // Without a limit it also waits for the rest of the output.
+        _process.WaitForExit();
         return _process.ExitCode;
     }
 

@@ -1,7 +1,10 @@
 using System.Net.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
+using VsockPair.Storage;
 using VsockPair.TestKit;
 
 namespace VsockPair.Functional.Tests.Collector;
@@ -13,19 +16,26 @@ internal sealed class InProcessCollector : IDisposable
     private readonly Task<int> _run;
     private readonly TestStore _store;
 
-    public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null)
+    public InProcessCollector(TestStore store, Func<CollectorOptions, CollectorOptions>? change = null, SessionTimes? times = null, CompressionTimes? compression = null)
     {
         _store = store;
-        CollectorOptions options = new()
+        CollectorOptions options = OptionsFor(store.Folder, store.VmmSocket);
+        HostApplicationBuilder builder = ServeCommand.Build(change?.Invoke(options) ?? options, times ?? new SessionTimes());
+        if (compression is not null)
         {
-            StoreDirectory = store.Folder,
-            Store = new StoreOptions { KeepFree = 0, TotalShare = 1 },
-            Limits = new LimitOptions { GuestRate = 1L << 30, HostRate = 1L << 32 },
-            Listen = new ListenOptions { Specs = [new HybridListen(store.VmmSocket, TestStore.GuestName)] },
-        };
-        _run = Task.Run(() => ServeCommand.RunAsync(change?.Invoke(options) ?? options, times ?? new SessionTimes(), _stop.Token));
+            builder.Services.AddSingleton(compression);
+        }
+        _run = Task.Run(() => ServeCommand.RunAsync(builder, _stop.Token));
         TestStore.Await(() => _run.IsCompleted || Answers(store.Folder), "the collector listens");
     }
+
+    public static CollectorOptions OptionsFor(string store, string vmmSocket) => new()
+    {
+        StoreDirectory = store,
+        Store = new StoreOptions { KeepFree = 0, TotalShare = 1 },
+        Limits = new LimitOptions { GuestRate = 1L << 30, HostRate = 1L << 32 },
+        Listen = new ListenOptions { Specs = [new HybridListen(vmmSocket, TestStore.GuestName)] },
+    };
 
     public Task<int> Run => _run;
 
@@ -34,7 +44,7 @@ internal sealed class InProcessCollector : IDisposable
     public static CollectorStatus StatusOf(string store)
     {
         using ScriptedGuestLink link = new(Storage.StorePaths.ControlSocket(store));
-        return System.Text.Json.JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), StatusJson.Default.CollectorStatus)!;
+        return System.Text.Json.JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), ControlJson.Default.CollectorStatus)!;
     }
 
     /// <summary>A socket's file is there a moment before anybody listens on it.</summary>

@@ -1,3 +1,4 @@
+using VsockPair.Commands;
 using VsockPair.Protocol;
 using VsockPair.Sessions;
 using VsockPair.Storage;
@@ -59,7 +60,7 @@ public sealed class SessionTests : IDisposable
         newer.SendBytes(ring.TakeSubBuffers(5));
         newer.ShutDown();
         newer.AwaitClosed();
-        guest.Stop(ring);
+        _store.Stop(guest, ring);
         await collector.StopAsync();
         _store.AssertExact(_store.Boot(guest), ring);
     }
@@ -116,14 +117,13 @@ public sealed class SessionTests : IDisposable
             bulk.ShutDown();
             bulk.AwaitClosed();
         }
-        guest.Stop(ring);
-        TestStore.Await(() => _store.BootRecord(guest).EndReason == "goodbye", "the last counters are heard");
+        _store.Stop(guest, ring);
         await collector.StopAsync();
         string boot = _store.Boot(guest);
         Assert.Equal(older + (long)ring.ReadEvents, TestStore.StoredEvents(boot, 0) + TestStore.Lost(boot, 0, "transport"));
         Assert.Equal(2 * ring.MaxEvents, TestStore.Lost(boot, 0, "transport"));
         Assert.Equal(10, TestStore.Lost(boot, 0, "ring"));
-        byte[] record = File.ReadAllBytes(StorePaths.Ring(StorePaths.Vcpu(boot, 0)));
+        byte[] record = File.ReadAllBytes(StorePaths.Ring(boot, 0));
         Assert.Equal((ulong)older, System.Text.Json.JsonSerializer.Deserialize(record, StoreJson.Default.RingRecord)!.ReadEventsBefore);
     }
 
@@ -341,6 +341,31 @@ public sealed class SessionTests : IDisposable
         ClockSample sample = System.Text.Json.JsonSerializer.Deserialize(File.ReadAllLines(clock)[0], StoreJson.Default.ClockSample)!;
         Assert.InRange(sample.Error, 0, 1_000_000_000);
         Assert.NotNull(sample.GuestLocal);
+        // A session begins with more than one look, long before the next interval.
+        TestStore.Await(() => File.ReadAllLines(clock).Length >= 3, "two more bursts");
+    }
+
+    [Fact]
+    public async Task A_guest_that_answers_pings_with_nonsense_keeps_its_session_and_its_log_is_still_shown()
+    {
+        using InProcessCollector collector = new(_store, times: new SessionTimes { ClockBurst = TimeSpan.FromSeconds(1) });
+        Random random = new(1);
+        long[] extremes = [long.MinValue, -1, 0, long.MaxValue, long.MaxValue - 1];
+        long Any() => random.Next(2) == 0 ? extremes[random.Next(extremes.Length)] : random.NextInt64(long.MinValue, long.MaxValue);
+        using ScriptedGuest guest = new(_store.Socket) { AnswerPing = ping => new Pong(ping.Number, Any(), Any(), Any(), Any(), Any()) };
+        guest.Connect();
+        using ScriptedGuestLink kmsg = guest.OpenKmsg(out _);
+        ScriptedGuest.SendKmsg(kmsg, ScriptedGuest.KmsgRecord(0, "hello"));
+        string clock = StorePaths.Clock(_store.Boot(guest));
+        TestStore.Await(() => File.Exists(clock) && File.ReadAllLines(clock).Length >= 4, "four bursts");
+        Assert.Null(_store.BootRecord(guest).Ended);
+        foreach (string[] command in new string[][] { ["kmsg", TestStore.GuestName, "--json"], ["guests", TestStore.GuestName], ["kmsg", TestStore.GuestName, "-S", "-1h"] })
+        {
+            StringWriter output = new();
+            int exitCode = await CommandRunner.RunAsync(Program.Commands(output, output), ["--store", _store.Folder, .. command], output, output, CancellationToken.None);
+            Assert.True(exitCode is ExitCode.Done or ExitCode.NothingFound, output.ToString());
+            Assert.DoesNotContain("internal error", output.ToString(), StringComparison.OrdinalIgnoreCase);
+        }
     }
 
     public void Dispose() => _store.Dispose();

@@ -25,7 +25,7 @@ public sealed class StorageTests : IDisposable
         Assert.Equal([SegmentBytes, SegmentBytes, SegmentBytes / 2], TestStore.Segments(boot, 0).Select(s => (int)new FileInfo(s).Length));
         bulk.ShutDown();
         bulk.AwaitClosed();
-        guest.Stop(ring);
+        _store.Stop(guest, ring);
         await collector.StopAsync();
         TestStore.AssertClosed(boot);
         _store.AssertExact(boot, ring);

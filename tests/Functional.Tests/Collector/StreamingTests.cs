@@ -32,8 +32,7 @@ public sealed class StreamingTests : IDisposable
             ScriptedGuest.SendKmsg(kmsg, ScriptedGuest.KmsgRecord(0, "zero") + ScriptedGuest.KmsgRecord(1, "one\n SUBSYSTEM=pci"));
             Assert.Equal(1ul, kmsg.Receive<KmsgAck>().Sequence);
         }
-        guest.Stop(rings);
-        TestStore.Await(() => _store.BootRecord(guest).EndReason == "goodbye", "the boot has ended");
+        _store.Stop(guest, rings);
         Assert.Equal(0, await collector.StopAsync());
 
         string boot = _store.Boot(guest);

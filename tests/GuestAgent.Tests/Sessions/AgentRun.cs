@@ -30,6 +30,8 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
             Probe = TimeSpan.FromSeconds(0.3),
             Refresh = TimeSpan.FromSeconds(0.2),
             StopDrain = TimeSpan.FromSeconds(2),
+            Formats = TimeSpan.FromSeconds(1),
+            Orphaned = TimeSpan.FromSeconds(1),
             LongestBackoff = TimeSpan.FromSeconds(longestBackoff),
         });
         _running = Task.Run(() => new ConnectLoop(_agent).Run());

@@ -8,7 +8,10 @@ namespace VsockPair.GuestAgent.Tests.Sessions;
 internal sealed unsafe partial class FakeGuest : IDisposable
 {
     public const int SubBufferBytes = 4096;
-    private const string Instance = "sys/kernel/tracing/instances/vsockpair";
+    public const string Instance = "sys/kernel/tracing/instances/vsockpair";
+
+    /// <summary>The instance whose clock is the kernel log's.</summary>
+    public const string LogClock = "sys/kernel/tracing/instances/vsockpair-clock";
 
     private readonly Dictionary<int, Fd> _rings = [];
 
@@ -28,20 +31,35 @@ internal sealed unsafe partial class FakeGuest : IDisposable
         Write("sys/devices/system/cpu/present", "0-1\n");
         SetOnline("0");
         Write("sys/kernel/tracing/trace_clock", "[local] global counter boot\n");
-        Write("sys/kernel/tracing/per_cpu/cpu0/stats", "entries: 0\nnow ts: 12.345678\n");
+        Write("sys/kernel/tracing/per_cpu/cpu0/stats", "entries: 0\nnow ts: 11.000000\n");
+        Write($"{LogClock}/trace_clock", "[local] global counter boot\n");
+        Write($"{LogClock}/buffer_size_kb", "7 (expanded: 1408)\n");
+        Write($"{LogClock}/tracing_on", "1\n");
+        Write($"{LogClock}/per_cpu/cpu0/stats", "entries: 0\nnow ts: 12.345678\n");
         Write("sys/kernel/tracing/saved_cmdlines", "1 init\n");
         Write("sys/kernel/tracing/printk_formats", "");
         Write($"{Instance}/trace_clock", "local global counter [boot]\n");
         Write($"{Instance}/set_event", "sched:sched_switch\nirq:irq_handler_entry\n");
         Write($"{Instance}/tracing_on", "1\n");
         Write($"{Instance}/set_event_notrace_pid", "");
+        Write($"{Instance}/buffer_size_kb", "1027\n");
+        Write($"{Instance}/buffer_percent", "50\n");
+        Write($"{Instance}/current_tracer", "nop\n");
+        Write($"{Instance}/set_ftrace_filter", "#### all functions enabled ####\n");
+        Write($"{Instance}/available_tracers", "function_graph function nop\n");
         Write($"{Instance}/options/event-fork", "0\n");
         Write($"{Instance}/events/header_page",
             "\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n\tfield: char data;\toffset:16;\tsize:4080;\tsigned:1;\n");
         Write($"{Instance}/events/header_event", "# compressed entry header\n");
         Write($"{Instance}/events/sched/sched_switch/enable", "0\n");
+        Write($"{Instance}/events/sched/sched_switch/filter", "none");
         Write($"{Instance}/events/sched/sched_switch/format", "name: sched_switch\n");
         Write($"{Instance}/events/irq/irq_handler_entry/enable", "1\n");
+        Write($"{Instance}/events/kmem/kmalloc/enable", "0");
+        Write($"{Instance}/events/kmem/kmalloc/filter", "none");
+        Write($"{Instance}/events/kmem/kmalloc/format", "name: kmalloc\n");
+        Write($"{Instance}/events/kmem/kfree/enable", "0");
+        Write($"{Instance}/events/kmem/kfree/format", "name: kfree\n");
         Write($"{Instance}/events/ftrace/function/format", "name: function\n");
         AddRing(0);
         AddRing(1);
@@ -65,6 +83,8 @@ internal sealed unsafe partial class FakeGuest : IDisposable
     }
 
     public string Read(string file) => File.ReadAllText(Path.Combine(Root, file));
+
+    public void WriteInstance(string file, string text) => Write($"{Instance}/{file}", text);
 
     public string ReadInstance(string file) => Read($"{Instance}/{file}");
 

@@ -91,12 +91,21 @@ public sealed class RobustnessTests
     {
         // It goes and comes back while its stream has no connection.
         bool refuses = false;
+        int refused = 0;
         await using AgentRun run = new(prepare: g => g.SetOnline("0-1"), script: r => r.Collector.OnHello = hello =>
-            refuses && hello.Kind == ConnectionKind.Bulk && hello.Bulk.Cpu == 1 ? new Refusal(RefusalReason.TooManyConnections, "later") : r.Welcome(hello), deadAfter: 60);
+        {
+            if (!refuses || hello.Kind != ConnectionKind.Bulk || hello.Bulk.Cpu != 1)
+            {
+                return r.Welcome(hello);
+            }
+            refused++;
+            return new Refusal(RefusalReason.TooManyConnections, "later");
+        }, deadAfter: 60);
         await UntilAsync(() => run.Bulk(1) is not null, "cpu1");
 
         refuses = true;
         run.Bulk(1)!.Dispose();
+        await UntilAsync(() => refused > 0, "the agent's knowing that it has no connection");
         run.Guest.SetOnline("0");
         await Task.Delay(300);
         run.Guest.SetOnline("0-1");

@@ -70,6 +70,9 @@ public sealed class SessionTests
 
         Assert.Equal(5u, pong.Number);
         Assert.Equal(12_345_678_000, pong.Local);
+        // printk stamps local_clock(), which ftrace calls "perf"; its "local" is another.
+        Assert.Equal("perf", run.Guest.Read($"{FakeGuest.LogClock}/trace_clock"));
+        Assert.Equal("0", run.Guest.Read($"{FakeGuest.LogClock}/tracing_on"));
         Assert.InRange(pong.LocalAtBoot!.Value, pong.Boot - 1_000_000_000, pong.Boot);
     }
 
@@ -178,11 +181,14 @@ public sealed class SessionTests
             }
         });
         await Task.Delay(200);
+        run.Guest.SetStats(0, read: 42, overrun: 1, entries: 70);
         long start = Environment.TickCount64;
 
         await run.StopAsync();
 
         Assert.InRange(Environment.TickCount64 - start, 0, 4500);
+        await UntilAsync(() => !run.Collector.Goodbyes.IsEmpty, "the goodbye");
+        Assert.Equal(new EventsLeft(0, run.Guest.Generation, 70), Assert.Single(run.Collector.EventsLeft));
         Assert.DoesNotContain(run.Collector.Counters, c => c is { Cpu: 0, Final: true });
         run.Collector.StopsReadingBulk = false;
         run.Guest.DrainRing(0);
@@ -253,7 +259,7 @@ public sealed class SessionTests
         run.Guest.Write("sys/kernel/tracing/saved_cmdlines", "1 init\n77 nginx\n");
         run.Guest.Write("proc/modules", "vsock 61440 0 - Live 0x0\nraid1 1 0 - Live 0x0\n");
 
-        await UntilAsync(() => run.Collector.Files["saved_cmdlines"].AsSpan().EndsWith("77 nginx\n"u8), "the new command lines");
+        await UntilAsync(() => run.Collector.Files.TryGetValue("saved_cmdlines", out byte[]? lines) && lines.AsSpan().EndsWith("77 nginx\n"u8), "the new command lines");
         await UntilAsync(() => run.Collector.Offers.Count(o => o.Name == "kallsyms-boot") == 2, "the symbols of the new module");
     }
 }

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using VsockPair.Commands;
+using VsockPair.HostCollector.Tests.Clocks;
 using VsockPair.Status;
 using VsockPair.Storage;
 
@@ -49,6 +50,29 @@ public sealed class GuestsCommandTests : IDisposable
         Assert.InRange(guest.GetProperty("stored_bytes").GetInt64(), 1, 1 << 20);
         Assert.Equal(4, guest.GetProperty("vcpus").GetInt32());
         Assert.Equal(1500, guest.GetProperty("losses")[0].GetProperty("events").GetInt64());
+    }
+
+    [Fact]
+    public async Task Detail_tells_how_well_the_clocks_are_known_and_when_they_jumped()
+    {
+        FillOneGuest();
+        ClockWorld world = new(1) { Drift = -12e-6 };
+        world.Record(30);
+        world.Pause(60 * ClockWorld.Second);
+        world.Run(ClockWorld.Second);
+        world.Sample();
+        world.Record(5);
+        File.WriteAllLines(
+            StorePaths.Clock(_store.BootFolder(SampleStore.NewBoot)),
+            world.Samples.Select(s => JsonSerializer.Serialize(s with { GuestRealTime = s.HostRealTime - 90 * ClockWorld.Second }, StoreJson.Default.ClockSample)));
+        string detail = (await _store.RunAsync("guests", "web1")).Output;
+        Assert.Matches(@"clock +trace ±[1-9]\d\d µs, kernel log ±[1-9]\d\d µs, 36 samples, the last ", detail);
+        Assert.Matches(@"runs 1\d\.\d ppm slower than the host's; the guest's own date is 90 s behind", detail);
+        Assert.Contains("1 jump ", detail, StringComparison.Ordinal);
+        Assert.Matches(@"2025-\S+Z  host time jumped ahead by 60(\.\d)? s", detail);
+        JsonElement clock = JsonDocument.Parse((await _store.RunAsync("guests", "web1", "--json")).Output).RootElement.GetProperty("clock");
+        Assert.InRange(clock.GetProperty("error_ns").GetInt64(), 1, ClockWorld.Millisecond);
+        Assert.InRange(clock.GetProperty("last_jumps")[0].GetProperty("ahead_ns").GetInt64(), 59_999_000_000, 60_001_000_000);
     }
 
     [Fact]
@@ -105,6 +129,34 @@ public sealed class GuestsCommandTests : IDisposable
         Assert.Contains("bad frame: 2", detail, StringComparison.Ordinal);
         Assert.Contains("over budget", detail, StringComparison.Ordinal);
         Assert.Equal("{\"command\":\"status\"}\n", await server);
+    }
+
+    [Fact]
+    public async Task Rates_and_history_come_from_sidecars_alone()
+    {
+        FillOneGuest();
+        string folder = StorePaths.Vcpu(_store.BootFolder(SampleStore.NewBoot), 0);
+        Directory.CreateDirectory(folder);
+        DateTime now = DateTime.UtcNow;
+        // Three hours, 1 MiB each, the first two of them compressed to 64 KiB; the trace clock began 10 s before.
+        for (int i = 0; i < 3; i++)
+        {
+            ulong first = (ulong)(10 + i * 3600) * 1_000_000_000;
+            string segment = Path.Combine(folder, StorePaths.SegmentName(first, 65536));
+            SegmentSummary sum = new() { Sha256 = "", Slots = 16, Events = 1, First = first, Last = first + 3_600_000_000_000, Bytes = 1 << 20 };
+            File.WriteAllText(SegmentSum.PathOf(segment), JsonSerializer.Serialize(sum, StoreJson.Default.SegmentSummary));
+            string file = i < 2 ? SegmentForms.CompressedPath(segment) : segment;
+            File.WriteAllBytes(file, new byte[64 << 10]);
+            File.SetLastWriteTimeUtc(file, now.AddHours(i - 2));
+        }
+        JsonElement guest = JsonDocument.Parse((await _store.RunAsync("guests", "web1", "--json")).Output).RootElement;
+        Assert.Equal(24 << 20, guest.GetProperty("bytes_per_day").GetDouble(), 1.0);
+        Assert.Equal((24 << 20) / 16.0, guest.GetProperty("stored_bytes_per_day").GetDouble(), 1.0);
+        Assert.InRange(guest.GetProperty("history_seconds").GetDouble(), 3 * 3600, 3 * 3600 + 60);
+        string detail = (await _store.RunAsync("guests", "web1")).Output;
+        Assert.Contains("24 MiB, compressed to 1.5 MiB\n", detail, StringComparison.Ordinal);
+        Assert.Matches("history held +3h", detail);
+        Assert.Matches("COMPRESSED +STORED +HELD(.|\n)* 24 MiB +1.5 MiB .* 3h ", (await _store.RunAsync("guests")).Output);
     }
 
     [Fact]
@@ -190,7 +242,7 @@ public sealed class GuestsCommandTests : IDisposable
             using Socket client = await listener.AcceptAsync();
             byte[] buffer = new byte[256];
             request = Encoding.UTF8.GetString(buffer, 0, await client.ReceiveAsync(buffer));
-            await client.SendAsync(JsonSerializer.SerializeToUtf8Bytes(status, StatusJson.Default.CollectorStatus).Append((byte)'\n').ToArray());
+            await client.SendAsync(JsonSerializer.SerializeToUtf8Bytes(status, ControlJson.Default.CollectorStatus).Append((byte)'\n').ToArray());
         }
         return request;
     }

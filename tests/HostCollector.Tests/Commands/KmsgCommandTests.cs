@@ -7,14 +7,7 @@ namespace VsockPair.HostCollector.Tests.Commands;
 
 public sealed class KmsgCommandTests : IDisposable
 {
-    private readonly SampleStore _store = new();
-
-    public KmsgCommandTests()
-    {
-        _store.AddGuest("web1");
-        _store.AddBoot(SampleStore.OldBoot, SampleStore.Noon.AddHours(-1));
-        _store.AddBoot(SampleStore.NewBoot, SampleStore.Noon);
-    }
+    private readonly SampleStore _store = SampleStore.WithTwoBoots();
 
     public void Dispose() => _store.Dispose();
 

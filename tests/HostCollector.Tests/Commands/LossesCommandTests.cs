@@ -6,14 +6,7 @@ namespace VsockPair.HostCollector.Tests.Commands;
 
 public sealed class LossesCommandTests : IDisposable
 {
-    private readonly SampleStore _store = new();
-
-    public LossesCommandTests()
-    {
-        _store.AddGuest("web1");
-        _store.AddBoot(SampleStore.OldBoot, SampleStore.Noon.AddHours(-1));
-        _store.AddBoot(SampleStore.NewBoot, SampleStore.Noon);
-    }
+    private readonly SampleStore _store = SampleStore.WithTwoBoots();
 
     public void Dispose() => _store.Dispose();
 

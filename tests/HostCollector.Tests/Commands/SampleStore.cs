@@ -14,6 +14,16 @@ internal sealed class SampleStore : IDisposable
     /// <summary>Host time at which the new boot's clocks stood at 100 s; the old boot's did so an hour earlier.</summary>
     public static readonly DateTimeOffset Noon = new(2026, 1, 31, 12, 0, 0, TimeSpan.Zero);
 
+    /// <summary>Of a guest <c>web1</c>.</summary>
+    public static SampleStore WithTwoBoots()
+    {
+        SampleStore store = new();
+        store.AddGuest("web1");
+        store.AddBoot(OldBoot, Noon.AddHours(-1));
+        store.AddBoot(NewBoot, Noon);
+        return store;
+    }
+
     public string Root { get; } = Directory.CreateTempSubdirectory("vsockpair-store-").FullName;
 
     public string Guest => StorePaths.Guest(Root, "web1");

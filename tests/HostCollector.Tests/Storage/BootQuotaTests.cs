@@ -88,7 +88,7 @@ public sealed class BootQuotaTests : IDisposable
         }
         Assert.Equal(MaxBoots, _fixture.Guest.BootFolders.Count());
         Assert.True(Directory.Exists(held.Folder));
-        held.Release();
+        held.Holds.Return();
         _fixture.Clock.Advance(TimeSpan.FromSeconds(10));
         End(_fixture.BeginSession(Guid.NewGuid()));
         Assert.False(Directory.Exists(held.Folder));
@@ -114,14 +114,14 @@ public sealed class BootQuotaTests : IDisposable
         _fixture.Guest.LetGoOfEnded();
         Assert.Equal(2, _fixture.Guest.Boots.Count);
         // It is held, and then its segment is open, and then waits to be closed.
-        first.Release();
+        first.Holds.Return();
         _fixture.Guest.LetGoOfEnded();
         Assert.Contains(first, _fixture.Guest.Boots);
         first.CloseFiles();
         await _fixture.Store.Worker.FlushAsync();
         _fixture.Guest.LetGoOfEnded();
         Assert.DoesNotContain(first, _fixture.Guest.Boots);
-        Assert.False(first.TryHold());
+        Assert.False(first.Holds.TryTake());
 
         BootStore again = _fixture.BeginSession();
         Assert.Equal(first.Folder, again.Folder);
@@ -152,6 +152,6 @@ public sealed class BootQuotaTests : IDisposable
     {
         boot.Change(r => r with { Ended = boot.Now, EndReason = "goodbye" });
         boot.Save();
-        boot.Release();
+        boot.Holds.Return();
     }
 }

@@ -3,26 +3,26 @@ using VsockPair.TestKit;
 
 namespace VsockPair.HostCollector.Tests.Storage;
 
-/// <summary>A new generation of a ring, with the collector killed at each point between its lines and ring.json.</summary>
+/// <summary>A new generation of a ring, with the collector killed at each point between its lines and the ring's record.</summary>
 public sealed class GenerationTests : IDisposable
 {
     private readonly StoreFixture _fixture = new();
     private readonly ScriptedGuestRing _ring = new(0);
 
     [Fact]
-    public void Killed_before_ring_json_has_the_new_generation_nothing_is_declared_twice()
+    public void Killed_before_its_record_has_the_new_generation_nothing_is_declared_twice()
     {
         BeginFirst();
-        byte[] record = File.ReadAllBytes(StorePaths.Ring(StorePaths.Vcpu(_fixture.BootFolder, 0)));
+        byte[] record = File.ReadAllBytes(StorePaths.Ring(_fixture.BootFolder, 0));
         _ring.NewGeneration();
         _fixture.BeginSession().Stream(0).Settle(_ring.Hello);
         _fixture.Restart();
-        File.WriteAllBytes(StorePaths.Ring(StorePaths.Vcpu(_fixture.BootFolder, 0)), record);
+        File.WriteAllBytes(StorePaths.Ring(_fixture.BootFolder, 0), record);
         AssertExactAfterHello();
     }
 
     [Fact]
-    public void Killed_after_ring_json_and_before_its_lines_the_next_Hello_declares_them()
+    public void Killed_after_its_record_and_before_its_lines_the_next_Hello_declares_them()
     {
         BeginFirst();
         byte[] lines = File.ReadAllBytes(StorePaths.Losses(_fixture.BootFolder));
@@ -34,12 +34,12 @@ public sealed class GenerationTests : IDisposable
     }
 
     [Fact]
-    public void While_ring_json_cannot_be_written_nothing_of_the_new_generation_is_declared()
+    public void While_its_record_cannot_be_written_nothing_of_the_new_generation_is_declared()
     {
         BeginFirst();
         long before = _fixture.Lost("transport");
         VcpuStream stream = _fixture.BeginSession().Stream(0);
-        string blocked = StorePaths.Ring(StorePaths.Vcpu(_fixture.BootFolder, 0)) + DurableFile.TemporarySuffix;
+        string blocked = StorePaths.Ring(_fixture.BootFolder, 0) + DurableFile.TemporarySuffix;
         Directory.CreateDirectory(blocked);
         SecondRing();
         Assert.ThrowsAny<Exception>(() => stream.Settle(_ring.Hello));
@@ -67,6 +67,20 @@ public sealed class GenerationTests : IDisposable
         Assert.Equal(DateTime.UnixEpoch, File.GetLastWriteTimeUtc(record));
         _fixture.Restart();
         Assert.Equal(ring.Generation, _fixture.BeginSession().StreamIfKnown(3)?.Ring?.Generation);
+    }
+
+    /// <summary>Also when the collector that stored it was killed: an export places the loss behind it.</summary>
+    [Fact]
+    public void Transport_loss_names_the_sub_buffer_that_it_follows()
+    {
+        ulong start = _ring.Clock;
+        BeginFirst();
+        Assert.Equal(start + 1000, _fixture.BootLosses.Single(l => l.Source == "transport").First);
+        StoreFixture.Append(_fixture.BeginSession().Stream(0), _ring.TakeSubBuffer(), 4096);
+        _fixture.Restart();
+        _ring.ReadEvents += 3;
+        _fixture.BeginSession().Stream(0).Settle(_ring.Hello);
+        Assert.Equal([(start + 1000, 9L), (start + 2000, 3L)], _fixture.BootLosses.Where(l => l.Source == "transport").Select(l => (l.First!.Value, l.Events!.Value)));
     }
 
     public void Dispose() => _fixture.Dispose();

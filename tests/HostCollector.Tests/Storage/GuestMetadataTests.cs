@@ -84,12 +84,7 @@ public sealed class GuestMetadataTests : IDisposable
     [Fact]
     public void A_boot_that_ended_before_MaxAge_lets_go_of_its_metadata()
     {
-        _fixture.Store.Metadata.RemoveUnused();
-        Store("a", 10);
-        BootStore boot = _fixture.BeginSession();
-        Assert.True(Name(boot, "btf", "a"));
-        DateTimeOffset end = _fixture.Store.Now;
-        boot.Change(r => r with { Ended = end });
+        BootStore boot = EndedBoot(out DateTimeOffset end);
         _fixture.Guest.ForgetMetadata(endedBefore: end);
         boot.Save();
         Assert.True(Has("a"));
@@ -101,20 +96,26 @@ public sealed class GuestMetadataTests : IDisposable
     [Fact]
     public void A_guest_that_is_forgotten_leaves_no_metadata()
     {
-        _fixture.Store.Metadata.RemoveUnused();
-        Store("a", 10);
-        BootStore boot = _fixture.BeginSession();
-        Assert.True(Name(boot, "btf", "a"));
-        DateTimeOffset end = _fixture.Store.Now;
-        boot.Change(r => r with { Ended = end });
+        BootStore boot = EndedBoot(out DateTimeOffset end);
         boot.Save();
-        boot.Release();
+        boot.Holds.Return();
         _fixture.Guest.SaveRecord(_ => new GuestRecord { Name = StoreFixture.GuestName, IdentifiedBy = "socket", FirstSeen = end, LastSeen = end });
         Assert.Equal(1, _fixture.Guest.ForgetBoots(end.AddSeconds(1)));
         Assert.False(Has("a"));
     }
 
     public void Dispose() => _fixture.Dispose();
+
+    private BootStore EndedBoot(out DateTimeOffset end)
+    {
+        _fixture.Store.Metadata.RemoveUnused();
+        Store("a", 10);
+        BootStore boot = _fixture.BeginSession();
+        Assert.True(Name(boot, "btf", "a"));
+        DateTimeOffset now = end = _fixture.Store.Now;
+        boot.Change(r => r with { Ended = now });
+        return boot;
+    }
 
     private BootStore Other() => _fixture.BeginSession(_fixture.BootId, "other");
 

@@ -36,4 +36,16 @@ public sealed class UnitsTests
         table.Write(output);
         Assert.Equal("NAME     SIZE  NOTE\nweb1    1 KiB\nlonger  812 B  x\n", output.ToString());
     }
+
+    [Theory]
+    [InlineData(0, "0 ns")]
+    [InlineData(850, "850 ns")]
+    [InlineData(999.6, "1 µs")]
+    [InlineData(4_230, "4.3 µs")]
+    [InlineData(212_400, "213 µs")]
+    [InlineData(60_000_000_000, "60 s")]
+    [InlineData(3_599_000_000_000, "3599 s")]
+    [InlineData(9e12, "2h 30m")]
+    [InlineData(1e27, "10675199d 2h")]
+    public void Nanoseconds_are_shown_with_the_digits_that_matter(double nanoseconds, string text) => Assert.Equal(text, Units.Seconds((decimal)nanoseconds));
 }

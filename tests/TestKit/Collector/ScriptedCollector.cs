@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
 using VsockPair.Protocol;
+using VsockPair.TestKit.Store;
 
 namespace VsockPair.TestKit.Collector;
 
@@ -60,9 +61,13 @@ public sealed class ScriptedCollector : IAsyncDisposable
 
     public ConcurrentQueue<StreamCounters> Counters { get; } = new();
 
+    public ConcurrentQueue<EventsLeft> EventsLeft { get; } = new();
+
     public ConcurrentQueue<Pong> Pongs { get; } = new();
 
     public ConcurrentQueue<string> Goodbyes { get; } = new();
+
+    public ConcurrentQueue<TraceAnswer> TraceAnswers { get; } = new();
 
     public ConcurrentQueue<byte[]> KmsgBatches { get; } = new();
 
@@ -176,8 +181,14 @@ public sealed class ScriptedCollector : IAsyncDisposable
                 case MessageType.StreamCounters when Frame.TryDecode(body, out StreamCounters counters):
                     Counters.Enqueue(counters);
                     break;
+                case MessageType.EventsLeft when Frame.TryDecode(body, out EventsLeft left):
+                    EventsLeft.Enqueue(left);
+                    break;
                 case MessageType.Pong when Frame.TryDecode(body, out Pong pong):
                     Pongs.Enqueue(pong);
+                    break;
+                case MessageType.TraceAnswer when Frame.TryDecode(body, out TraceAnswer told):
+                    TraceAnswers.Enqueue(told);
                     break;
                 case MessageType.Goodbye when Frame.TryDecode(body, out Goodbye goodbye):
                     Goodbyes.Enqueue(goodbye.Reason);
@@ -250,7 +261,7 @@ public sealed class ScriptedCollector : IAsyncDisposable
             KmsgBatches.Enqueue(batch);
             if (AcknowledgesKmsg)
             {
-                await connection.SendAsync(new KmsgAck(KmsgText.LastSequence(batch)));
+                await connection.SendAsync(new KmsgAck(KmsgText.Split(batch)[^1].Sequence));
             }
         }
         connection.Dispose();

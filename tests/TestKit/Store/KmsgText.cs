@@ -6,7 +6,7 @@ namespace VsockPair.TestKit.Store;
 /// <summary>One kernel log record as <c>/dev/kmsg</c> gave it.</summary>
 public sealed record KmsgText(ulong Sequence, string Raw)
 {
-    /// <summary>Splits what stands in a file. Latin-1, so that every byte is one character.</summary>
+    /// <summary>Splits what stands in a file, or comes in a frame. Latin-1, so that every byte is one character.</summary>
     public static IReadOnlyList<KmsgText> Split(byte[] bytes)
     {
         List<KmsgText> records = [];

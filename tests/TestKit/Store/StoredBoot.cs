@@ -17,12 +17,7 @@ public sealed class StoredBoot(string folder)
         Directory.Exists(Path.Combine(Folder, "pstore")) ? [.. Directory.GetFiles(Path.Combine(Folder, "pstore")).Order(StringComparer.Ordinal)] : [];
 
     /// <summary>Segments of one vCPU, oldest first.</summary>
-    public IReadOnlyList<StoredSegment> Segments(int vcpu)
-    {
-        string trace = Path.Combine(Folder, "trace", $"cpu{vcpu}");
-        return !Directory.Exists(trace) ? [] :
-            [.. Directory.GetFiles(trace, "*.pages").Order(StringComparer.Ordinal).Select(path => new StoredSegment(path))];
-    }
+    public IReadOnlyList<StoredSegment> Segments(int vcpu) => StoredSegment.In(Path.Combine(Folder, "trace", $"cpu{vcpu}"));
 
     public long Events(int vcpu) => Segments(vcpu).Sum(segment => segment.CountEvents());
 

@@ -50,8 +50,18 @@ public sealed class AgentGuest : IAsyncDisposable
     }
 
     /// <summary>Waits until the agent has a session and knows whether large packets pass, which it says last.</summary>
-    public Task WaitForSessionAsync() => Eventually.TrueAsync(
-        async () => (await AgentLogAsync()).Contains("64 KiB packets", StringComparison.Ordinal), TimeSpan.FromSeconds(60), "the agent's session", Guest);
+    public async Task WaitForSessionAsync(TimeSpan? timeout = null)
+    {
+        try
+        {
+            await Eventually.TrueAsync(
+                async () => (await AgentLogAsync()).Contains("64 KiB packets", StringComparison.Ordinal), timeout ?? TimeSpan.FromSeconds(60), "the agent's session", Guest);
+        }
+        catch (GuestException e)
+        {
+            throw new GuestException($"{e.Message}\n--- agent ---\n{await AgentLogAsync()}", e);
+        }
+    }
 
     public async Task<string> AgentLogAsync() => (await Guest.RunAsync("cat /run/agent.log")).Text;
 

@@ -9,8 +9,15 @@ public static class CollectorInGuest
     private const string Store = "/tmp/store";
 
     /// <summary>Starts it and waits until it listens on port 829.</summary>
-    public const string Start = $"printf '%s' '{Lab.AmpleRates}' > /tmp/vsockpair.conf; printf '[Listen]\\nAllowLoopback=yes\\n' >> /tmp/vsockpair.conf; "
-        + $"{Program} serve --config /tmp/vsockpair.conf --store {Store} > /run/collector.log 2>&1 & "
+    public const string Start = $"{Configure}{Program} serve {Rest}";
+
+    /// <summary>The same, with a listening socket on port 829 handed over and another port in its configuration.</summary>
+    public const string StartAsSocketUnit = $"{Configure}/bin/socket-unit 829 {Program} serve --listen vsock::830 {Rest}";
+
+    private const string Configure = $"printf '%s' '{Lab.AmpleRates}' > /tmp/vsockpair.conf; printf '[Listen]\\nAllowLoopback=yes\\n' >> /tmp/vsockpair.conf; ";
+
+    /// <summary>Its arguments, and the wait until it is up.</summary>
+    private const string Rest = $"--config /tmp/vsockpair.conf --store {Store} > /run/collector.log 2>&1 & "
         + $"while [ ! -S {Store}/control.sock ]; do usleep 100000; [ -d /proc/$! ] || {{ cat /run/collector.log; exit 1; }}; done";
 
     public const string Stop = "kill -TERM $(pidof vsockpair) && while pidof vsockpair > /dev/null; do usleep 100000; done";
@@ -26,6 +33,7 @@ public static class CollectorInGuest
         {
             [Program] = CollectorProcess.Binary,
             ["/opt/vsockpair/libMonoPosixHelper.so"] = helper,
+            ["/bin/socket-unit"] = await StaticProgram.SocketUnitAsync(),
         };
         foreach (string program in new[] { CollectorProcess.Binary, helper, ssl })
         {

@@ -71,12 +71,19 @@ public sealed class Lab : IAsyncDisposable
             $"boot.json of {guest.Name} to say that it ended");
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>As if the host had lost power: nothing in the guests ends in order.</summary>
+    public async Task KillGuestsAsync()
     {
         foreach (AgentGuest guest in _guests)
         {
             await guest.DisposeAsync();
         }
+        _guests.Clear();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await KillGuestsAsync();
         await Collector.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
     }

@@ -10,6 +10,9 @@ public sealed class NestedRig : IAsyncDisposable
     private const string InnerDirectory = "/inner";
     private const string InnerLog = "/run/inner-qemu.log";
 
+    // Page-table isolation flushes the emulated TLB at each system call, and a moved kernel is relocated first: both cost twice here.
+    private const string FastKernel = " mitigations=off nokaslr";
+
     private NestedRig(Guest outer, Guest inner)
     {
         Outer = outer;
@@ -32,6 +35,8 @@ public sealed class NestedRig : IAsyncDisposable
         string directory = Directory.CreateTempSubdirectory("vsockpair-").FullName;
         try
         {
+            outer = outer with { ExtraKernelArguments = outer.ExtraKernelArguments + FastKernel };
+            inner = inner with { ExtraKernelArguments = inner.ExtraKernelArguments + FastKernel };
             using var innerLinks = new GuestLinks(Path.Combine(directory, "inner-"));
             string innerInitramfs = Path.Combine(directory, "initramfs");
             long size = await Initramfs.WriteAsync(innerInitramfs, inner, QemuCommandLine.RamoopsParameters(inner), ["command"]);

@@ -18,6 +18,15 @@ public static class StaticProgram
     /// <summary>Path of the compiled <c>kmsg-dump</c>: what a reader in the guest itself sees of the kernel log.</summary>
     public static Task<string> KmsgDumpAsync() => CompileAsync("kmsg-dump", ReadResource("kmsg-dump.c"));
 
+    /// <summary>Path of the compiled <c>trace-capture</c>: a trace directory's metadata and rings on standard output.</summary>
+    public static Task<string> TraceCaptureAsync() => CompileAsync("trace-capture", ReadResource("trace-capture.c"));
+
+    /// <summary>Path of the compiled <c>socket-unit</c>: starts a program with a listening AF_VSOCK socket, as systemd does.</summary>
+    public static Task<string> SocketUnitAsync() => CompileAsync("socket-unit", ReadResource("socket-unit.c"));
+
+    /// <summary>Path of the compiled <c>moment-marks</c>, for <see cref="MomentMarks"/>.</summary>
+    internal static Task<string> MomentMarksAsync() => CompileAsync("moment-marks", ReadResource("moment-marks.c"));
+
     internal static Task<string> CommandServerAsync() => CompileAsync("command-server", ReadResource("command-server.c"));
 
     /// <summary>Path of a library to preload into the vsock backend, see Programs/backend-guard.c for the reason.</summary>

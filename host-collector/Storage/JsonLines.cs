@@ -3,13 +3,13 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using VsockPair.Text;
 
-namespace VsockPair.Commands;
+namespace VsockPair.Storage;
 
 /// <summary>Reads the store's JSON, which a crash may have cut short and a service may be writing.</summary>
 internal static class JsonLines
 {
-    /// <summary>One record per line. A last line without its end is being written, or never was: left out. Others that cannot be read are remarked upon.</summary>
-    public static IEnumerable<T> Read<T>(string path, JsonTypeInfo<T> type, TextWriter remarks)
+    /// <summary>One record per line. A last line without its end is being written, or never was: left out. Others that cannot be read, damaged by a power loss or of a newer version, are remarked upon.</summary>
+    public static IEnumerable<T> Read<T>(string path, JsonTypeInfo<T> type, TextWriter? remarks = null)
         where T : class
     {
         if (!File.Exists(path))
@@ -37,13 +37,9 @@ internal static class JsonLines
         }
         if (unreadable > 0)
         {
-            remarks.WriteLine($"{TerminalText.Escape(path)}: {unreadable} lines cannot be read and are left out");
+            remarks?.WriteLine($"{TerminalText.Escape(path)}: {unreadable} lines cannot be read and are left out");
         }
     }
-
-    /// <summary>A whole file of one record; null when it is missing or cannot be read.</summary>
-    public static T? ReadFile<T>(string path, JsonTypeInfo<T> type)
-        where T : class => File.Exists(path) ? TryParse(File.ReadAllText(path), type) : null;
 
     /// <summary>Readers are in nobody's way: the writer may append, rename and remove.</summary>
     public static FileStream Open(string path) => new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1);

@@ -1,0 +1,194 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using VsockPair.Clocks;
+using VsockPair.Export;
+using VsockPair.History;
+using VsockPair.Text;
+
+namespace VsockPair.Commands;
+
+/// <summary>What <c>vsockpair export</c> was asked for.</summary>
+/// <param name="OnHostClock">Time stamps of the host's realtime instead of the guest's trace clock.</param>
+/// <param name="HostTrace">The host's own trace.dat, on whose clock the time stamps shall be.</param>
+internal sealed record ExportRequest(
+    string Guest, Selection Selection, IReadOnlyList<int> Cpus, string? Output, ExportFormat? Format, bool OnHostClock = false, string? HostTrace = null);
+
+/// <summary>
+/// <c>vsockpair export NAME</c>: the trace of one boot, or a stretch of it, in a format of other tools, from files alone. Without a range the newest boot. A range in
+/// host time may reach over several: trace clocks begin anew with each, so the newest of them is taken and the others are named.
+/// </summary>
+internal static class ExportCommand
+{
+    public const string Description =
+        "A guest's trace for other tools: .dat trace-cmd and KernelShark, .pftrace Perfetto, .txt as trace-cmd report prints, .ndjson one event a line";
+
+    public static int Run(CommandContext context, ExportRequest request)
+    {
+        ExportFormat format = FormatOf(request);
+        StoredGuest guest = StoredGuest.Find(context.Store, request.Guest);
+        ExportSource source = Choose(context, request, guest);
+        source = source with { Times = TimesOf(request, format, source) };
+        string path = request.Output ?? DefaultPath(guest, format, context.Time);
+
+        using CancellationTokenSource stop = new();
+        using PosixSignalRegistration interrupt = Catch(PosixSignal.SIGINT, stop);
+        using PosixSignalRegistration terminate = Catch(PosixSignal.SIGTERM, stop);
+        try
+        {
+            ExportCounts counts;
+            using (ExportFile file = ExportFile.Create(path, format.CanBeStreamed))
+            using (ProgressBar progress = new(context.Error, shown: !Console.IsErrorRedirected, context.Time))
+            {
+                IExporter exporter = format.Create();
+                using (exporter as IDisposable)
+                {
+                    counts = exporter.Write(source, file.Stream, progress, stop.Token);
+                }
+                if (counts.Events == 0)
+                {
+                    throw NothingFound(guest, request);
+                }
+                file.Publish();
+            }
+            Report(context.Error, source, path, counts);
+            return ExitCode.Done;
+        }
+        catch (OperationCanceledException)
+        {
+            throw new CommandFailure(ExitCode.Failed, $"interrupted, {TerminalText.Escape(path)} was not written");
+        }
+    }
+
+    private static ExportFormat FormatOf(ExportRequest request)
+    {
+        if (request.Format is not null)
+        {
+            return request.Format;
+        }
+        string suffix = Path.GetExtension(request.Output ?? "x.dat").TrimStart('.');
+        return ExportFormat.TryFind(suffix) ?? throw new CommandFailure(
+            ExitCode.Usage, $"the name {TerminalText.Escape(request.Output!)} does not say the format; add --format, one of {ExportFormat.Names}");
+    }
+
+    private static ExportSource Choose(CommandContext context, ExportRequest request, StoredGuest guest)
+    {
+        IReadOnlyList<StoredBoot> boots = request.Selection.BootsOf(guest, allByDefault: false);
+        HostRange range = HostRange.Of(request.Selection, boots, GuestTimeLine.Trace, context.Error);
+        ExportSource? chosen = null;
+        List<StoredBoot> others = [];
+        foreach (StoredBoot boot in boots.Reverse())
+        {
+            BootRecording recording = BootRecording.Open(boot);
+            ClockModel? clock = ClockModel.Load(boot, context.Error);
+            if (recording.Newest is not ulong newest || range.InGuestClock(boot, clock, context.Error) is not (long from, long to)
+                || newest < (ulong)from || recording.Oldest > (ulong)to)
+            {
+                continue;
+            }
+            if (chosen is not null)
+            {
+                others.Add(boot);
+                continue;
+            }
+            // The recording's end is fixed; without an end of the range there is no later time to compare with.
+            TraceRange stretch = new((ulong)from, to == long.MaxValue ? ulong.MaxValue : (ulong)to);
+            chosen = new ExportSource
+            {
+                Guest = guest,
+                Recording = recording,
+                Range = stretch,
+                Losses = LossMap.Load(guest, recording, clock, context.Error),
+                Metadata = new BootMetadata(context.Store, boot),
+                Clock = clock,
+            };
+        }
+        if (chosen is null)
+        {
+            throw NothingFound(guest, request);
+        }
+        foreach (StoredBoot other in others)
+        {
+            context.Error.WriteLine($"boot {other.Name}, first seen {Storage.RfcTimeConverter.Text(other.Started)}, lies in that range as well; export it with -b {other.Name}");
+        }
+        return Only(request.Cpus, chosen);
+    }
+
+    private static ExportTimes TimesOf(ExportRequest request, ExportFormat format, ExportSource source)
+    {
+        if (!request.OnHostClock && request.HostTrace is null)
+        {
+            return ExportTimes.Guest;
+        }
+        if (request.HostTrace is not null && format.Name != ExportFormat.TraceDat)
+        {
+            throw new CommandFailure(ExitCode.Usage, $"--host-trace is for .{ExportFormat.TraceDat}, which trace-cmd report shows together with it; here use --clock host");
+        }
+        ClockModel clock = source.Clock ?? throw new CommandFailure(
+            ExitCode.Failed, $"boot {source.Boot.Name} has no clock sample, so its events have no place in host time; leave --clock and --host-trace out");
+        return request.HostTrace is null ? ExportTimes.HostRealTime(clock) : ExportTimes.HostTrace(clock, HostTraceFile.Read(request.HostTrace));
+    }
+
+    private static ExportSource Only(IReadOnlyList<int> cpus, ExportSource source)
+    {
+        if (cpus.Count == 0)
+        {
+            return source;
+        }
+        int[] missing = [.. cpus.Where(c => source.Recording.Vcpus.All(v => v.Number != c))];
+        return missing.Length > 0
+            ? throw new CommandFailure(
+                ExitCode.NothingFound, $"nothing of cpu{missing[0]} is stored in boot {source.Boot.Name}; there is {string.Join(", ", source.Recording.Vcpus.Select(v => v.Number))}")
+            : source with { Recording = source.Recording.Only(cpus) };
+    }
+
+    private static void Report(TextWriter error, ExportSource source, string path, ExportCounts counts)
+    {
+        foreach (string fault in MetadataFaults.Of(source.Metadata))
+        {
+            error.WriteLine(fault);
+        }
+        if (counts.Faults.Count > 0)
+        {
+            error.WriteLine($"{counts.Faults.Count} metadata files cannot be used, among them {TerminalText.EscapeShort(counts.Faults[0])}: their events have no fields");
+        }
+        string lost = (counts.LostEvents, counts.LossesUnknown) switch
+        {
+            (0, 0) => "none lost",
+            (_, 0) => $"{Units.Count(counts.LostEvents)} lost",
+            (0, _) => $"lost an unknown number in {Units.Count(counts.LossesUnknown)} places",
+            _ => $"{Units.Count(counts.LostEvents)} lost, and an unknown number in {Units.Count(counts.LossesUnknown)} places",
+        };
+        if (counts.Damaged > 0)
+        {
+            error.WriteLine($"{Units.Count(counts.Damaged)} slots of the segments hold no sub-buffer and were left out: the files are damaged");
+        }
+        string target = path == ExportFile.StandardOutputName ? "" : TerminalText.Escape(path) + ": ";
+        error.WriteLine($"{target}{Units.Count(counts.Events)} events of boot {source.Boot.Name}, {lost}");
+        if (source.Times.Line is ClockLine line)
+        {
+            ClockPrecision precision = ClockPrecision.Of(line, source.ClockStretch.From, source.ClockStretch.To);
+            error.WriteLine((precision.Error, precision.Doubtful) switch
+            {
+                (_, 0) => $"host time ±{Units.Seconds(precision.Error)}",
+                (0, _) => $"host time ±{Units.Seconds(precision.DoubtfulError)}, because the clocks jumped between the samples before and after",
+                _ => $"host time ±{Units.Seconds(precision.Error)}; in {Units.Seconds(precision.Doubtful)} around jumps of the clocks ±{Units.Seconds(precision.DoubtfulError)}",
+            });
+        }
+    }
+
+    private static CommandFailure NothingFound(StoredGuest guest, ExportRequest request) => new(
+        ExitCode.NothingFound,
+        request.Selection is { Since: null, Until: null }
+            ? $"no trace of {guest.Name} is stored in {(request.Selection.Boot is null ? "its newest boot; try the one before: -b -1" : "that boot")}"
+            : $"no trace of {guest.Name} in that range");
+
+    private static string DefaultPath(StoredGuest guest, ExportFormat format, TimeProvider time) =>
+        string.Create(CultureInfo.InvariantCulture, $"{guest.Name}-{time.GetUtcNow().UtcDateTime:yyyyMMdd'T'HHmmss'Z'}.{format.Name}");
+
+    /// <summary>The unfinished file is removed before the program ends.</summary>
+    private static PosixSignalRegistration Catch(PosixSignal signal, CancellationTokenSource stop) => PosixSignalRegistration.Create(signal, context =>
+    {
+        context.Cancel = true;
+        stop.Cancel();
+    });
+}

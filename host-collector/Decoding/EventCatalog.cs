@@ -1,0 +1,68 @@
+namespace VsockPair.Decoding;
+
+/// <summary>
+/// Everything that gives the raw bytes of one boot their meaning: formats by id, symbols, thread names, constant strings. Read from the boot's
+/// metadata (PROTOCOL.md §8); what is missing or cannot be read leaves events without that part and is a line in <see cref="Faults"/>.
+/// Unchanging; for any number of threads.
+/// </summary>
+public sealed class EventCatalog
+{
+    /// <summary>Of one format, and of all: a kernel with all modules has 3 MiB. The catalog keeps them as text.</summary>
+    private const int MaxFormatBytes = 64 << 10;
+    private const int MaxFormatBytesInAll = 16 << 20;
+
+    private readonly Dictionary<int, EventFormat> _formats = [];
+    private readonly List<string> _faults = [];
+    private readonly Lazy<KernelSymbols> _symbols;
+    private int _formatBytes;
+
+    /// <param name="names">Names of the boot's metadata, as in boot.json.</param>
+    /// <param name="read">The bytes of one, or null when they cannot be had.</param>
+    public EventCatalog(IEnumerable<string> names, Func<string, byte[]?> read)
+    {
+        HashSet<string> all = [.. names];
+        byte[] Read(string name) => all.Contains(name) ? read(name) ?? [] : [];
+
+        HeaderPage = HeaderPage.TryParse(Read("events/header_page"));
+        CommandLines = new CommandLines(Read("saved_cmdlines"));
+        PrintkFormats = new PrintkFormats(Read("printk_formats"));
+        // The order of names decides which format has an id that two of them claim.
+        foreach (string name in all.Order(StringComparer.Ordinal))
+        {
+            if (name.Split('/') is ["events", string system, _, "format"])
+            {
+                AddFormat(system, name, Read(name));
+            }
+        }
+        // Large, and only wanted by events that print addresses.
+        _symbols = new Lazy<KernelSymbols>(() => KernelSymbols.Parse(Read("kallsyms"), Read("kallsyms-boot")));
+    }
+
+    public HeaderPage? HeaderPage { get; }
+
+    public IReadOnlyCollection<EventFormat> Formats => _formats.Values;
+
+    public KernelSymbols Symbols => _symbols.Value;
+
+    public CommandLines CommandLines { get; }
+
+    public PrintkFormats PrintkFormats { get; }
+
+    /// <summary>Metadata that is there and could not be used: names, to be escaped before a person reads them.</summary>
+    public IReadOnlyList<string> Faults => _faults;
+
+    /// <summary>The format of events with this id (<see cref="Tracing.RingEvent.Id"/>).</summary>
+    public EventFormat? Find(int id) => _formats.GetValueOrDefault(id);
+
+    public EventFormat? Find(string system, string name) => _formats.Values.FirstOrDefault(format => format.Name == name && format.System == system);
+
+    private void AddFormat(string system, string name, byte[] text)
+    {
+        _formatBytes += Math.Min(text.Length, MaxFormatBytes);
+        if (text.Length > MaxFormatBytes || _formatBytes > MaxFormatBytesInAll
+            || !EventFormat.TryParse(system, text, out EventFormat? format) || !_formats.TryAdd(format.Id, format))
+        {
+            _faults.Add(name);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+using VsockPair.History;
+
+namespace VsockPair.Export;
+
+/// <summary>What is missing to decode a boot, and what works without it.</summary>
+internal static class MetadataFaults
+{
+    public static IEnumerable<string> Of(BootMetadata metadata)
+    {
+        HashSet<string> names = [.. metadata.Names.Where(metadata.Has)];
+        if (!names.Contains("events/header_page"))
+        {
+            yield return "events/header_page of this boot is not stored: trace-cmd cannot open the .dat; .txt, .ndjson and .pftrace work";
+        }
+        if (!names.Any(n => n.EndsWith("/format", StringComparison.Ordinal)))
+        {
+            yield return "no event format of this boot is stored: events have numbers and no names or fields";
+        }
+        if (!names.Contains("kallsyms") || !names.Contains("kallsyms-boot"))
+        {
+            yield return "the kernel's symbols (kallsyms, kallsyms-boot) of this boot are not stored: addresses have no names";
+        }
+        if (!names.Contains("saved_cmdlines"))
+        {
+            yield return "saved_cmdlines of this boot is not stored: threads have numbers and no names where an event does not say them";
+        }
+    }
+}

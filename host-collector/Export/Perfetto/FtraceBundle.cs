@@ -1,0 +1,135 @@
+using VsockPair.Decoding;
+using VsockPair.Tracing;
+
+namespace VsockPair.Export.Perfetto;
+
+/// <summary>Events of one vCPU on their way into one packet. Formats are looked up once.</summary>
+internal sealed class FtraceBundle(int vcpu, EventCatalog catalog, PacketWriter packets, Dictionary<int, FtraceBundle.Shape> shapes)
+{
+    private const int MostEvents = 512;
+    private const int MostBytes = 1 << 16;
+
+    private readonly ProtoWriter _bundle = new();
+    private int _events;
+    private bool _lost;
+
+    /// <summary>Events of this vCPU were lost after those that were added so far.</summary>
+    public void MarkLoss()
+    {
+        Flush();
+        _lost = true;
+    }
+
+    public void Add(in RingEvent ringEvent)
+    {
+        if (_events++ == 0)
+        {
+            _bundle.Clear();
+            _bundle.Number(PerfettoFields.Bundle.Cpu, (ulong)vcpu);
+            if (_lost)
+            {
+                _bundle.Bool(PerfettoFields.Bundle.LostEvents, true);
+            }
+            _lost = false;
+        }
+        int start = _bundle.Begin(PerfettoFields.Bundle.Event);
+        Write(ringEvent);
+        _bundle.End(start);
+        if (_events == MostEvents || _bundle.Length > MostBytes)
+        {
+            Flush();
+        }
+    }
+
+    public void Flush()
+    {
+        if (_events > 0)
+        {
+            packets.Write(PerfettoFields.Packet.FtraceEvents, _bundle.Bytes);
+        }
+        _events = 0;
+    }
+
+    private void Write(in RingEvent ringEvent)
+    {
+        if (!shapes.TryGetValue(ringEvent.Id, out Shape? shape))
+        {
+            shape = Shape.Of(catalog.Find(ringEvent.Id));
+            shapes.Add(ringEvent.Id, shape);
+        }
+        _bundle.Number(PerfettoFields.Event.Timestamp, ringEvent.TimeStamp);
+        _bundle.Number(PerfettoFields.Event.Pid, (uint)(shape.Thread?.Number(ringEvent.Payload) ?? 0));
+        int message = _bundle.Begin(shape.Known?.Field ?? PerfettoFields.Event.Generic);
+        if (shape.Known is null)
+        {
+            _bundle.Text(PerfettoFields.Generic.Name, shape.Format?.Name ?? $"unknown event {ringEvent.Id}");
+        }
+        foreach ((FieldFormat field, int number) in shape.Fields)
+        {
+            if (shape.Known is null)
+            {
+                WriteGeneric(field, ringEvent.Payload);
+            }
+            else if (field.IsText)
+            {
+                _bundle.Text(number, field.Text(ringEvent.Payload));
+            }
+            else
+            {
+                long value = field.Number(ringEvent.Payload);
+                _bundle.Number(number, KnownEvent.IsSymbol(field.Name) ? packets.Intern((ulong)value) : (ulong)value);
+            }
+        }
+        _bundle.End(message);
+    }
+
+    private void WriteGeneric(FieldFormat field, ReadOnlySpan<byte> payload)
+    {
+        int start = _bundle.Begin(PerfettoFields.Generic.Field);
+        _bundle.Text(PerfettoFields.Generic.FieldName, field.Name);
+        long value = field.Number(payload);
+        if (field.IsText)
+        {
+            _bundle.Text(PerfettoFields.Generic.FieldText, field.Text(payload));
+        }
+        else if (field.IsArray || field.Size is not (1 or 2 or 4 or 8))
+        {
+            _bundle.Text(PerfettoFields.Generic.FieldText, Convert.ToHexStringLower(field.Bytes(payload)));
+        }
+        else if (IsCodeAddress(field) && catalog.Symbols.TryFind((ulong)value, out KernelSymbol symbol))
+        {
+            ulong offset = (ulong)value - symbol.Address;
+            _bundle.Text(PerfettoFields.Generic.FieldText, offset == 0 ? symbol.Name : [.. symbol.Name, .. System.Text.Encoding.ASCII.GetBytes($"+0x{offset:x}")]);
+        }
+        else if (field.IsSigned)
+        {
+            _bundle.Number(PerfettoFields.Generic.FieldSigned, value);
+        }
+        else
+        {
+            _bundle.Number(PerfettoFields.Generic.FieldUnsigned, (ulong)value);
+        }
+        _bundle.End(start);
+    }
+
+    /// <summary>The names that the kernel's events have for addresses in its code.</summary>
+    private static bool IsCodeAddress(FieldFormat field) =>
+        field.Size == sizeof(ulong) && field.Name is "ip" or "parent_ip" or "func" or "function" or "caller" or "call_site" or "__probe_ip" or "__probe_func" or "__probe_ret_ip";
+
+    /// <summary>How events of one format are written.</summary>
+    internal sealed record Shape(EventFormat? Format, KnownEvent? Known, FieldFormat? Thread, IReadOnlyList<(FieldFormat Field, int Number)> Fields)
+    {
+        public static Shape Of(EventFormat? format)
+        {
+            if (format is null)
+            {
+                return new Shape(null, null, null, []);
+            }
+            KnownEvent? known = KnownEvents.Find(format.System, format.Name);
+            FieldFormat[] own = [.. format.Fields.Where(f => !f.IsCommon)];
+            return new Shape(format, known, format.Find("common_pid"), known is null
+                ? [.. own.Select(f => (f, 0))]
+                : [.. own.Where(f => known.Fields.ContainsKey(f.Name)).Select(f => (f, known.Fields[f.Name]))]);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using VsockPair.Commands;
+using VsockPair.History;
+using VsockPair.Tracing;
+
+namespace VsockPair.Export;
+
+/// <summary>
+/// trace.dat for trace-cmd and KernelShark. Sub-buffers go into it as the kernel wrote them, but for those at the ends of a range and those before which the transport
+/// or retention lost events: such a loss is written where the kernel would have written one of its own.
+/// </summary>
+internal sealed class TraceDatExporter : IExporter
+{
+    private const ushort OptionCpuStat = 2;
+    private const ushort OptionBuffer = 3;
+    private const ushort OptionUname = 5;
+    private const ushort OptionCpuCount = 8;
+    private const ushort OptionVersion = 9;
+    private const ushort OptionTraceId = 11;
+    private const ushort OptionTimeShift = 12;
+    private const ushort OptionGuest = 13;
+
+    private readonly ExportCounts _counts = new();
+    private byte[] _rest = [];
+
+    public ExportCounts Write(ExportSource source, Stream target, ProgressBar progress, CancellationToken stop)
+    {
+        // A ring that was made anew in this boot may have other sub-buffers: the smaller ones fit into slots of the largest.
+        int slotBytes = source.Recording.Vcpus.Max(v => v.Segments.Max(s => s.SubBufferBytes));
+        _rest = new byte[slotBytes];
+        using TraceDatFile file = new(target, slotBytes);
+        AddMetadata(file, source.Metadata);
+        file.AddOption(OptionUname, $"Linux {source.Guest.Name} {source.Boot.Record?.Kernel}");
+        file.AddOption(OptionVersion, CommandLine.Version);
+        file.AddOption(OptionTraceId, IdOf(source.Boot));
+        file.AddOption(OptionGuest, GuestOf(file, source));
+        if (source.Times.Line is not null)
+        {
+            file.AddOption(OptionTimeShift, TimeShift.Encode(file, source.Times, source.ClockStretch, source.Recording.Vcpus.Max(v => v.Number) + 1));
+        }
+
+        long start = file.BeginBuffer();
+        using MemoryStream option = new();
+        file.Write(option, (ulong)start);
+        option.WriteByte(0);
+        option.Write(Encoding.UTF8.GetBytes((source.Boot.Record?.Clock ?? "boot") + '\0'));
+        file.Write(option, (uint)slotBytes);
+        file.Write(option, (uint)source.Recording.Vcpus.Count);
+        for (int i = 0; i < source.Recording.Vcpus.Count; i++)
+        {
+            VcpuRecording vcpu = source.Recording.Vcpus[i];
+            // Page aligned; the gap stays a hole.
+            target.Position = (target.Position + slotBytes - 1) / slotBytes * slotBytes;
+            long first = target.Position;
+            long events = _counts.Events;
+            using SubBufferReader reader = source.Read(vcpu);
+            while (reader.TryReadNext())
+            {
+                stop.ThrowIfCancellationRequested();
+                WritePage(reader, target, slotBytes);
+                progress.Show((i + source.FractionAt(reader.TimeStamp)) / source.Recording.Vcpus.Count, target.Position);
+            }
+            _counts.Add(reader.Loss);
+            _counts.Damaged += reader.Damaged;
+            file.Write(option, (uint)vcpu.Number);
+            file.Write(option, (ulong)first);
+            file.Write(option, (ulong)(target.Position - first));
+            file.AddOption(OptionCpuStat, StatsOf(vcpu, source.Losses.Of(vcpu), _counts.Events - events));
+        }
+        target.SetLength(Math.Max(target.Length, target.Position));
+        file.EndBuffer(start);
+        file.AddOption(OptionBuffer, option.ToArray());
+        Span<byte> cpus = stackalloc byte[sizeof(uint)];
+        BinaryPrimitives.WriteInt32LittleEndian(cpus, source.Recording.Vcpus.Count);
+        file.AddOption(OptionCpuCount, cpus);
+        file.End();
+        return _counts;
+    }
+
+    private static void AddMetadata(TraceDatFile file, BootMetadata metadata)
+    {
+        using MemoryStream body = new();
+        foreach (string name in new[] { "header_page", "header_event" })
+        {
+            byte[] text = metadata.Read($"events/{name}") ?? [];
+            body.Write(Encoding.ASCII.GetBytes(name + '\0'));
+            file.Write(body, (ulong)text.Length);
+            body.Write(text);
+        }
+        Take(file, TraceDatFile.HeaderInfo, body);
+
+        ILookup<string, byte[]> systems = metadata.Names
+            .Select(name => (Name: name, Parts: name.Split('/')))
+            .Where(n => n.Parts is ["events", _, _, "format"])
+            .Select(n => (System: n.Parts[1], Text: metadata.Read(n.Name)))
+            .Where(n => n.Text is not null)
+            .ToLookup(n => n.System, n => n.Text!);
+        WriteFormats(file, body, systems["ftrace"]);
+        Take(file, TraceDatFile.FtraceFormats, body);
+
+        IGrouping<string, byte[]>[] events = [.. systems.Where(s => s.Key != "ftrace")];
+        file.Write(body, (uint)events.Length);
+        foreach (IGrouping<string, byte[]> system in events)
+        {
+            body.Write(Encoding.UTF8.GetBytes(system.Key + '\0'));
+            WriteFormats(file, body, system);
+        }
+        Take(file, TraceDatFile.EventFormats, body);
+
+        AddText(file, TraceDatFile.Kallsyms, SymbolText.TryRestore(metadata), body, longSize: false);
+        AddText(file, TraceDatFile.Printk, metadata.Read("printk_formats"), body, longSize: false);
+        AddText(file, TraceDatFile.CommandLines, metadata.Read("saved_cmdlines"), body, longSize: true);
+    }
+
+    private static void WriteFormats(TraceDatFile file, MemoryStream body, IEnumerable<byte[]> formats)
+    {
+        byte[][] all = [.. formats];
+        file.Write(body, (uint)all.Length);
+        foreach (byte[] format in all)
+        {
+            file.Write(body, (ulong)format.Length);
+            body.Write(format);
+        }
+    }
+
+    /// <summary>A section that is left out is one that a reader does without.</summary>
+    private static void AddText(TraceDatFile file, ushort id, byte[]? text, MemoryStream body, bool longSize)
+    {
+        if (text is null or [])
+        {
+            return;
+        }
+        if (longSize)
+        {
+            file.Write(body, (ulong)text.Length);
+        }
+        else
+        {
+            file.Write(body, (uint)text.Length);
+        }
+        body.Write(text);
+        Take(file, id, body);
+    }
+
+    private static void Take(TraceDatFile file, ushort id, MemoryStream body)
+    {
+        file.AddSection(id, body.GetBuffer().AsSpan(0, (int)body.Length));
+        body.SetLength(0);
+    }
+
+    private void WritePage(SubBufferReader reader, Stream target, int slotBytes)
+    {
+        Span<byte> page = reader.SubBuffer;
+        EventCursor events = new(page);
+        EventLoss loss = EventLoss.Of(events).And(reader.Loss);
+        while (events.TryRead(out _))
+        {
+            _counts.Events++;
+        }
+        _counts.Add(loss);
+        if (reader.Loss.Any && !SubBufferCut.TryMarkLoss(page, loss.Events))
+        {
+            // A full sub-buffer has no room for the number: its first event goes into one of its own, which has.
+            Span<byte> rest = _rest.AsSpan(0, page.Length);
+            bool split = SubBufferCut.TrySplitFirst(page, rest);
+            SubBufferCut.TryMarkLoss(page, split ? loss.Events : null);
+            WriteSlot(page, target, slotBytes);
+            if (split)
+            {
+                WriteSlot(rest, target, slotBytes);
+            }
+            return;
+        }
+        WriteSlot(page, target, slotBytes);
+    }
+
+    /// <summary>What is not used of a slot stays a hole.</summary>
+    private static void WriteSlot(ReadOnlySpan<byte> page, Stream target, int slotBytes)
+    {
+        long end = target.Position + slotBytes;
+        target.Write(page[..new SubBuffer(page).UsedBytes]);
+        target.Position = end;
+    }
+
+    /// <summary>The kernel's own names for what it counts, then the host's. The ledgers are of the whole boot, the stored events of what was exported.</summary>
+    private static string StatsOf(VcpuRecording vcpu, VcpuLosses losses, long events) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"CPU: {vcpu.Number}\nentries: {events}\noverrun: {losses.Ring}\nlost in transport: {losses.Transport}\nremoved by retention: {losses.Retention}\n");
+
+    /// <summary>The name that belongs to the trace id. The host's threads behind the vCPUs are not known here, so none is listed.</summary>
+    private static byte[] GuestOf(TraceDatFile file, ExportSource source)
+    {
+        using MemoryStream option = new();
+        option.Write(Encoding.UTF8.GetBytes(source.Guest.Name + '\0'));
+        option.Write(IdOf(source.Boot));
+        file.Write(option, 0u);
+        return option.ToArray();
+    }
+
+    /// <summary>The same boot has the same id in every export, so that files that refer to each other can be made at different times.</summary>
+    public static byte[] IdOf(StoredBoot boot) => SHA256.HashData(Encoding.UTF8.GetBytes(boot.Name))[..sizeof(ulong)];
+}

@@ -1,0 +1,47 @@
+using System.Globalization;
+using VsockPair.Commands;
+using VsockPair.Storage;
+
+namespace VsockPair.History;
+
+/// <summary>
+/// What is stored of one boot's vCPUs, as far as it was when this was made: the collector may go on writing. Read from files alone.
+/// </summary>
+internal sealed class BootRecording
+{
+    private const string StreamPrefix = "cpu";
+
+    private BootRecording(StoredBoot boot, IReadOnlyList<VcpuRecording> vcpus)
+    {
+        Boot = boot;
+        Vcpus = vcpus;
+        Oldest = vcpus.Min(v => (ulong?)v.Segments[0].First);
+        Newest = vcpus.Max(v => (ulong?)v.Newest);
+    }
+
+    public StoredBoot Boot { get; }
+
+    /// <summary>Those that have a stored sub-buffer, by number; numbers may be missing.</summary>
+    public IReadOnlyList<VcpuRecording> Vcpus { get; }
+
+    /// <summary>Trace clock of the newest event; null when nothing is stored.</summary>
+    public ulong? Newest { get; }
+
+    /// <summary>Trace clock of the oldest stored segment.</summary>
+    public ulong? Oldest { get; }
+
+    public static BootRecording Open(StoredBoot boot)
+    {
+        string trace = StorePaths.Trace(boot.Folder);
+        int[] numbers = !Directory.Exists(trace) ? [] : [.. Directory.EnumerateDirectories(trace).Select(NumberOf).OfType<int>().Order()];
+        return new BootRecording(boot, [.. numbers.Select(number => VcpuRecording.TryOpen(boot, number)).OfType<VcpuRecording>()]);
+    }
+
+    public BootRecording Only(IReadOnlyCollection<int> numbers) => new(Boot, [.. Vcpus.Where(v => numbers.Contains(v.Number))]);
+
+    private static int? NumberOf(string folder)
+    {
+        ReadOnlySpan<char> name = Path.GetFileName(folder.AsSpan());
+        return name.StartsWith(StreamPrefix) && int.TryParse(name[StreamPrefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+    }
+}

@@ -1,0 +1,101 @@
+using System.Buffers.Binary;
+using VsockPair.Tracing;
+
+namespace VsockPair.History;
+
+/// <summary>
+/// Parts of a sub-buffer as sub-buffers of their own. An event's time is a sum of deltas from the header's time stamp on, so a part begins with the time of the event
+/// before it; time extends stay with the event that they belong to.
+/// </summary>
+internal static class SubBufferCut
+{
+    /// <summary>Cuts off the events outside a range, in place.</summary>
+    /// <param name="subBuffer">Room of a whole slot.</param>
+    /// <returns>False when none is left.</returns>
+    public static bool TryKeep(Span<byte> subBuffer, TraceRange range)
+    {
+        int start = SubBuffer.HeaderBytes;
+        EventCursor events = new(subBuffer);
+        ulong startTime = events.Header.TimeStamp;
+        int end = SubBuffer.HeaderBytes;
+        bool any = false;
+        while (events.TryRead(out RingEvent next) && next.TimeStamp <= range.To)
+        {
+            end = events.Place.Position;
+            if (!any && next.TimeStamp < range.From)
+            {
+                start = events.Place.Position;
+                startTime = next.TimeStamp;
+            }
+            else
+            {
+                any = true;
+            }
+        }
+        if (any)
+        {
+            CutTo(subBuffer, start, startTime, end);
+        }
+        return any;
+    }
+
+    /// <summary>Moves everything but the first event to another sub-buffer of the same size.</summary>
+    /// <returns>False when there is only one event.</returns>
+    public static bool TrySplitFirst(Span<byte> subBuffer, Span<byte> rest)
+    {
+        EventCursor events = new(subBuffer);
+        if (!events.TryRead(out RingEvent first) || events.Place.Position >= SubBuffer.HeaderBytes + events.Header.DataBytes)
+        {
+            return false;
+        }
+        subBuffer.CopyTo(rest);
+        CutTo(rest, events.Place.Position, first.TimeStamp, SubBuffer.HeaderBytes + events.Header.DataBytes);
+        CutTo(subBuffer, SubBuffer.HeaderBytes, events.Header.TimeStamp, events.Place.Position);
+        return true;
+    }
+
+    /// <summary>Says that events were lost before this sub-buffer.</summary>
+    /// <param name="events">Null when their number is unknown.</param>
+    /// <returns>False when there is no room for the number, and nothing was changed.</returns>
+    public static bool TryMarkLoss(Span<byte> subBuffer, ulong? events)
+    {
+        SubBuffer header = new(subBuffer);
+        int end = SubBuffer.HeaderBytes + header.DataBytes;
+        if (events is not ulong count)
+        {
+            WriteCommit(subBuffer, (uint)header.DataBytes | SubBuffer.MissedEvents);
+            return true;
+        }
+        if (end + SubBuffer.LostCountBytes > subBuffer.Length)
+        {
+            return false;
+        }
+        WriteCommit(subBuffer, (uint)header.DataBytes | SubBuffer.MissedEvents | SubBuffer.MissedStored);
+        BinaryPrimitives.WriteUInt64LittleEndian(subBuffer[end..], count);
+        return true;
+    }
+
+    /// <summary>Loss bits go with the events before which it happened.</summary>
+    private static void CutTo(Span<byte> subBuffer, int start, ulong startTime, int end)
+    {
+        SubBuffer header = new(subBuffer);
+        Span<byte> lost = stackalloc byte[SubBuffer.LostCountBytes];
+        bool keepsLoss = start == SubBuffer.HeaderBytes && header.Missed;
+        bool keepsCount = keepsLoss && header.HasLostCount;
+        if (keepsCount)
+        {
+            subBuffer.Slice(SubBuffer.HeaderBytes + header.DataBytes, lost.Length).CopyTo(lost);
+        }
+        int bytes = end - start;
+        subBuffer[start..end].CopyTo(subBuffer[SubBuffer.HeaderBytes..]);
+        subBuffer[(SubBuffer.HeaderBytes + bytes)..].Clear();
+        BinaryPrimitives.WriteUInt64LittleEndian(subBuffer, startTime);
+        WriteCommit(subBuffer, (uint)bytes | (keepsLoss ? SubBuffer.MissedEvents : 0) | (keepsCount ? SubBuffer.MissedStored : 0));
+        if (keepsCount)
+        {
+            lost.CopyTo(subBuffer[(SubBuffer.HeaderBytes + bytes)..]);
+        }
+    }
+
+    private static void WriteCommit(Span<byte> subBuffer, uint commit) => BinaryPrimitives.WriteUInt64LittleEndian(subBuffer[8..], commit);
+}

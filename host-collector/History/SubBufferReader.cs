@@ -1,0 +1,160 @@
+using VsockPair.Tracing;
+
+namespace VsockPair.History;
+
+/// <summary>
+/// The sub-buffers of one vCPU in a range, oldest first, each with the losses before it that the kernel could not tell of. The first and the last one hold only the
+/// events in the range. What it reads of the files is what it gives, two headers per binary step, and nothing else.
+/// </summary>
+internal sealed class SubBufferReader : IDisposable
+{
+    /// <summary>A tail's slot is mostly hole: what is used of it is read, and most often it is no more than this.</summary>
+    private const int FirstReadBytes = 4096;
+
+    private readonly VcpuRecording _vcpu;
+    private readonly TraceRange _range;
+    private readonly Queue<PlacedLoss> _losses;
+    private byte[] _slot = [];
+    private int _used;
+    private ISegmentReader? _segment;
+    private int _index;
+    private long _next;
+    private long _end;
+    private bool _removedMeanwhile;
+
+    public SubBufferReader(VcpuRecording vcpu, TraceRange range, IEnumerable<PlacedLoss> losses)
+    {
+        _vcpu = vcpu;
+        _range = range;
+        _losses = new Queue<PlacedLoss>(losses.OrderBy(l => l.After));
+        Seek();
+    }
+
+    public int Vcpu => _vcpu.Number;
+
+    /// <summary>The whole slot; what is not used of it is zero. The caller may change it.</summary>
+    public Span<byte> SubBuffer => _slot;
+
+    public ulong TimeStamp { get; private set; }
+
+    /// <summary>What others than the kernel lost before this sub-buffer, or after the last one when there are no more.</summary>
+    public EventLoss Loss { get; private set; }
+
+    /// <summary>Slots that held no sub-buffer, which only a damaged disk or file makes.</summary>
+    public long Damaged { get; private set; }
+
+    public bool TryReadNext()
+    {
+        while (true)
+        {
+            if (_segment is null || _next >= _end)
+            {
+                if (!TryOpenNext())
+                {
+                    TakeLosses(_range.To);
+                    return false;
+                }
+                continue;
+            }
+            if (!TryReadSlot(_next++))
+            {
+                Damaged++;
+                continue;
+            }
+            SubBuffer header = new(_slot);
+            if (header.TimeStamp > _range.To)
+            {
+                _index = _vcpu.Segments.Count;
+                _next = _end;
+                continue;
+            }
+            bool mayReachOut = header.TimeStamp < _range.From || _range.To != ulong.MaxValue;
+            if (mayReachOut && !SubBufferCut.TryKeep(_slot, _range))
+            {
+                SkipLosses(header.TimeStamp);
+                continue;
+            }
+            TimeStamp = new SubBuffer(_slot).TimeStamp;
+            TakeLosses(header.TimeStamp);
+            return true;
+        }
+    }
+
+    public void Dispose() => _segment?.Dispose();
+
+    private void Seek()
+    {
+        if (_range.From == 0)
+        {
+            return;
+        }
+        _index = SegmentFile.IndexAt(_vcpu.Segments, _range.From);
+        if (TryOpenNext())
+        {
+            _next = _segment!.SlotAt(_range.From);
+        }
+        // Losses between the first sub-buffer and the range belong to neither.
+        SkipLosses(_segment is not null && _segment.HeaderOf(_next) is { } first ? Math.Min(first.TimeStamp, _range.From) : _range.From);
+    }
+
+    private bool TryOpenNext()
+    {
+        while (_index < _vcpu.Segments.Count)
+        {
+            _segment?.Dispose();
+            bool isLast = _index == _vcpu.Segments.Count - 1;
+            SegmentFile file = _vcpu.Segments[_index++];
+            _segment = file.TryOpen();
+            if (_segment is null)
+            {
+                _removedMeanwhile = true;
+                continue;
+            }
+            _next = 0;
+            _end = isLast ? Math.Min(_segment.Slots, _vcpu.SlotsInLast) : _segment.Slots;
+            if (_slot.Length != file.SubBufferBytes)
+            {
+                _slot = new byte[file.SubBufferBytes];
+                _used = 0;
+            }
+            return true;
+        }
+        return false;
+    }
+
+    private bool TryReadSlot(long slot)
+    {
+        int first = Math.Min(FirstReadBytes, _slot.Length);
+        int have = _segment!.Read(slot, 0, _slot.AsSpan(0, first));
+        SubBuffer header = have < Tracing.SubBuffer.HeaderBytes ? default : new(_slot);
+        int used = have < Tracing.SubBuffer.HeaderBytes || !header.FitsInto(_slot.Length) ? 0 : header.UsedBytes;
+        if (used > have)
+        {
+            have += _segment.Read(slot, have, _slot.AsSpan(have, used - have));
+        }
+        bool whole = used > 0 && have >= used;
+        int clean = whole ? used : 0;
+        _slot.AsSpan(clean, Math.Max(Math.Max(_used, have), clean) - clean).Clear();
+        _used = clean;
+        return whole;
+    }
+
+    private void SkipLosses(ulong before)
+    {
+        while (_losses.TryPeek(out PlacedLoss loss) && loss.After < before)
+        {
+            _losses.Dequeue();
+        }
+    }
+
+    private void TakeLosses(ulong before)
+    {
+        Loss = _removedMeanwhile ? new EventLoss(true, null) : default;
+        _removedMeanwhile = false;
+        while (_losses.TryPeek(out PlacedLoss loss) && loss.After < before)
+        {
+            _losses.Dequeue();
+            Loss = Loss.And(loss.Loss);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+using VsockPair.HostCollector.Tests.Commands;
+using VsockPair.Storage;
+using VsockPair.TestKit;
+
+namespace VsockPair.HostCollector.Tests.Export;
+
+/// <summary>The Perfetto export, read by its field numbers.</summary>
+public sealed class PerfettoExportTests : IDisposable
+{
+    private const ulong Start = 100_000_000_000;
+
+    private readonly SampleStore _store = new();
+    private readonly SampleTrace _trace;
+
+    public PerfettoExportTests()
+    {
+        _store.AddGuest("web1");
+        _store.AddBoot(SampleStore.NewBoot, SampleStore.Noon.AddSeconds(-100));
+        _trace = new SampleTrace(_store);
+        _trace.WriteMetadata();
+    }
+
+    public void Dispose() => _store.Dispose();
+
+    [Fact]
+    public async Task Has_events_names_clocks_and_the_machine()
+    {
+        _trace.WriteSegment(0, Start, [SampleTrace.SubBufferOf(Start, -1, 150), .. Enumerable.Range(1, 5).Select(i => SampleTrace.SubBufferOf(Start + (ulong)i * 1_000_000, 150 * i, 150))]);
+        _trace.WriteSegment(5, Start, SampleTrace.SubBufferOf(Start + 1, 7, 1));
+        PerfettoTrace trace = await ExportAsync();
+
+        Assert.Equal([0, 5], trace.Events.Keys);
+        Assert.Equal(900, trace.Events[0].Count);
+        Assert.Equal(trace.Events[0].Select(e => e.Time).Order(), trace.Events[0].Select(e => e.Time));
+        PerfettoEvent first = trace.Events[0][0];
+        Assert.Equal((Start, SampleTrace.Pid, "tick"), (first.Time, first.Pid, first.Name));
+        Assert.Equal(["value", "text"], first.Message.Messages(2).Select(f => f.Text(1)));
+        Assert.Equal(ulong.MaxValue, first.Message.Messages(2).First().Number(4));
+        Assert.Equal("abc", first.Message.Messages(2).Last().Text(3));
+        Assert.Equal(Start + 1, trace.Events[5][0].Time);
+
+        Assert.NotEqual(0u, Assert.Single(trace.Machines));
+        Assert.Equal("ticker", trace.Processes[SampleTrace.Pid]);
+        Assert.Equal((100_000_000_000u, (ulong)(SampleStore.Noon - DateTimeOffset.UnixEpoch).Ticks * 100), (trace.Clocks[0][6], trace.Clocks[0][1]));
+        Assert.Equal(("6.12.0-amd64", "web1"), (trace.System!.Message(1).Text(3), trace.System.Text(17)));
+        Assert.Empty(trace.Losses);
+    }
+
+    [Fact]
+    public async Task Tells_losses_as_a_flag_and_with_their_number()
+    {
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 3), SampleTrace.SubBufferOf(Start + 50_000, 3, 1));
+        SampleStore.AddLosses(_store.BootFolder(SampleStore.NewBoot), new LossRecord { Time = SampleStore.Noon, Source = "transport", Stream = "cpu0", First = Start, Events = 12 });
+        PerfettoTrace trace = await ExportAsync();
+        Assert.Equal((0, 3), Assert.Single(trace.Losses));
+        Assert.Equal(new PerfettoInstant(Start + 50_000, "lost events", "loss", "12 events lost on cpu0"), Assert.Single(trace.Instants));
+    }
+
+    /// <summary>The log's clock stands a second behind the trace clock.</summary>
+    [Fact]
+    public async Task Has_the_kernel_log_of_the_same_stretch()
+    {
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 2), SampleTrace.SubBufferOf(Start + 10_000_000_000, 2, 1));
+        _store.WriteKmsg(SampleStore.NewBoot, 1, "6,1,98000000,-;too early\n3,2,99500000,-;disk \\x1b gone\n SUBSYSTEM=block\n6,3,200000000,-;too late\n");
+        PerfettoTrace trace = await ExportAsync();
+        Assert.Equal(new PerfettoInstant(100_500_000_000, "kernel log", "err", "disk \u001b gone"), Assert.Single(trace.Instants));
+    }
+
+    private async Task<PerfettoTrace> ExportAsync()
+    {
+        string file = Path.Combine(_store.Root, "out.pftrace");
+        (int exitCode, _, string error) = await _store.RunAsync("export", "web1", "-o", file);
+        Assert.True(exitCode == 0, error);
+        return new PerfettoTrace(await File.ReadAllBytesAsync(file));
+    }
+}
