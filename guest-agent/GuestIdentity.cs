@@ -33,13 +33,15 @@ internal sealed class GuestIdentity
             KernelVersion = SmallFile.ReadText($"{kernel}/version"),
             NodeName = SmallFile.ReadText($"{kernel}/hostname"),
             BuildId = File.Exists(notes) ? FindBuildId(SmallFile.ReadBytes(notes)) : default,
-            PossibleCpus = CpuList.Parse(SmallFile.ReadText($"{paths.SysFs}/devices/system/cpu/possible")).Count,
+            // The highest number, which a gap in the mask does not lower: no stream may have a higher one.
+            PossibleCpus = CpuList.Parse(SmallFile.ReadText($"{paths.SysFs}/devices/system/cpu/possible"))[^1] + 1,
         };
     }
 
     public ControlHello ToHello(Guid previousSession, int subBufferBytes, string traceClock, IReadOnlyList<string> notes) => new()
     {
         AgentInstance = AgentInstance,
+        BootClock = Sys.Now(Constants.CLOCK_BOOTTIME),
         PreviousSession = previousSession,
         AgentVersion = AgentVersion,
         KernelRelease = KernelRelease,

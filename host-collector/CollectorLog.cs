@@ -60,6 +60,9 @@ internal static partial class CollectorLog
     [LoggerMessage(2111, LogLevel.Information, "{Guest}: trace {Verb} by uid {Uid} ({Wanted}): {Outcome}.")]
     public static partial void TraceChanged(this ILogger log, string guest, string verb, uint uid, string wanted, string outcome);
 
+    [LoggerMessage(2112, LogLevel.Warning, "{Guest}: {Violation} on {Connection}; counted, ignoring.")]
+    public static partial void ViolationIgnored(this ILogger log, string guest, Violation violation, string connection);
+
     [LoggerMessage(2200, LogLevel.Error, "{What} cannot be finished: {Reason}; retrying.")]
     public static partial void StorageJobFailed(this ILogger log, string what, string reason);
 
@@ -107,6 +110,9 @@ internal static partial class CollectorLog
 
     [LoggerMessage(2302, LogLevel.Information, "Stopped: every segment is closed.")]
     public static partial void Stopped(this ILogger log);
+
+    [LoggerMessage(2304, LogLevel.Error, "Stopping: {Folder} cannot be finished: {Reason}; ignoring, the next start tries it again.")]
+    public static partial void BootNotFinished(this ILogger log, string folder, string reason);
 
     [LoggerMessage(2303, LogLevel.Critical, "{Who} failed; the collector ends.")]
     public static partial void Faulted(this ILogger log, string who, Exception exception);

@@ -109,17 +109,7 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
         {
             RemoveStale(path);
         }
-        Fd fd = StreamSocket.ListenUnix(path);
-        try
-        {
-            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite);
-        }
-        catch
-        {
-            fd.Dispose();
-            throw;
-        }
-        Listener listener = new(fd, $"hybrid:{path} ({name})", new GuestIdentity(name, "socket", Socket: path[..^ListenSpec.HybridSuffix.Length]));
+        Listener listener = new(StreamSocket.ListenUnix(path), $"hybrid:{path} ({name})", new GuestIdentity(name, "socket", Socket: path[..^ListenSpec.HybridSuffix.Length]));
         _bound.Add(path, listener);
         accept.Add(listener);
         log.Listening(listener.Text);

@@ -70,20 +70,29 @@ internal sealed class ConnectionAdmission(
 
     private async Task ServeAsync(PeerConnection connection, GuestSession session, Hello hello)
     {
+        if (!session.Boot.Holds.TryTake())
+        {
+            RefuseEnded(connection);
+            return;
+        }
         try
         {
             session.Confirm();
             await (hello.Kind switch
             {
                 ConnectionKind.Bulk => AdmitBulkAsync(connection, session, hello),
-                ConnectionKind.Kmsg => new KmsgConnection(session, new FrameConnection(connection)).RunAsync(() => Answer(session, hello)),
-                _ => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes),
+                ConnectionKind.Kmsg => InPlaceAsync(connection, session.KmsgPlaces, () => AdmitKmsgAsync(connection, session, hello)),
+                _ => InPlaceAsync(connection, session.ProbePlaces, () => ProbeConnection.RunAsync(connection, session, Answer(session, hello), hello.ProbeBytes)),
             }).ConfigureAwait(false);
         }
         catch (Exception e) when (e is not (IOException or UnauthorizedAccessException))
         {
             await session.EndAsync(EndReasons.Closed).ConfigureAwait(false);
             throw;
+        }
+        finally
+        {
+            session.Boot.Holds.Return();
         }
     }
 
@@ -95,52 +104,89 @@ internal sealed class ConnectionAdmission(
             await Refuse(connection, Violation.PortNotPrivileged, RefusalReason.PortNotPrivileged, "the control connection comes from a port below 1024").ConfigureAwait(false);
             return;
         }
-        if (connection.HasHungUp)
+        if (!await guest.Admission.WaitAsync(AdmissionPatience).ConfigureAwait(false))
         {
-            connection.Dispose();
+            connection.Refuse(RefusalReason.StoreNotWritable, "the older sessions of this guest cannot be brought to their end");
             return;
         }
-        Guid id = Guid.NewGuid();
-        BootStore boot = guest.Store.BeginSession(hello.BootId, hello.Control, id);
-        SaveGuest(guest, hello.Control);
-        foreach (GuestSession other in guest.Sessions)
+        GuestSession? session;
+        try
         {
-            // Another life of the same boot may run beside this one; another boot of the same guest cannot.
-            if (other.Boot == boot || other.Boot.Record.BootId != hello.BootId)
-            {
-                await other.EndAsync(other.Boot == boot ? EndReasons.Closed : EndReasons.Superseded).ConfigureAwait(false);
-            }
+            session = await BeginSessionAsync(connection, guest, hello).ConfigureAwait(false);
         }
-        foreach (BootStore old in guest.Store.Boots.Where(b => b.Record.BootId != hello.BootId && b.Record.Ended is null))
+        finally
         {
-            old.Change(r => r with { Ended = store.Now, EndReason = EndReasons.Superseded });
+            guest.Admission.Release();
         }
-        FrameConnection control = new(connection);
-        GuestSession session = new(guest, boot, id, hello.Control, control, store, disk, registry, times, log);
-        guest.Add(session);
-        registry.Add(session);
+        if (session is null)
+        {
+            return;
+        }
         string reason = EndReasons.Closed;
         try
         {
             session.Send(Answer(session, hello));
             if (guest.MayLog())
             {
-                log.SessionBegun(guest.Name, guest.Identity.IdentifiedBy, boot.Name, TerminalText.EscapeShort(hello.Control.KernelRelease), session.Vcpus);
+                log.SessionBegun(guest.Name, guest.Identity.IdentifiedBy, session.Boot.Name, TerminalText.EscapeShort(hello.Control.KernelRelease), session.Vcpus);
             }
             reason = await session.RunAsync().ConfigureAwait(false);
         }
         finally
         {
             await session.EndAsync(registry.IsStopping ? EndReasons.Stopped : reason).ConfigureAwait(false);
+            session.Boot.Holds.Return();
+        }
+    }
+
+    /// <summary>
+    /// From choosing the boot until the session is known to its guest, one Hello of a guest after the other: one that did not yet see the other's session would record
+    /// that one's boot as superseded while it lives.
+    /// </summary>
+    /// <returns>A session whose boot is held; null when nobody waits for it any more.</returns>
+    private async Task<GuestSession?> BeginSessionAsync(PeerConnection connection, Guest guest, Hello hello)
+    {
+        if (connection.HasHungUp || registry.IsStopping)
+        {
+            connection.Refuse(RefusalReason.Stopping, "the collector stops");
+            return null;
+        }
+        Guid id = Guid.NewGuid();
+        BootStore boot = guest.Store.BeginSession(hello.BootId, hello.Control, id);
+        try
+        {
+            SaveGuest(guest, hello.Control);
+            IReadOnlyList<GuestSession> others = guest.Sessions;
+            foreach (GuestSession other in others)
+            {
+                // Another life of the same boot may run beside this one; another boot of the same guest cannot.
+                if (other.Boot == boot || other.Boot.Record.BootId != hello.BootId || (other == others[0] && others.Count >= Guest.MaxSessions))
+                {
+                    await other.EndAsync(other.Boot == boot ? EndReasons.Closed : EndReasons.Superseded).ConfigureAwait(false);
+                }
+            }
+            foreach (BootStore old in guest.Store.Boots.Where(b => b.Record.BootId != hello.BootId && b.Record.Ended is null))
+            {
+                old.Change(r => r with { Ended = store.Now, EndReason = EndReasons.Superseded });
+            }
+            GuestSession session = new(guest, boot, id, hello.Control, new FrameConnection(connection), store, disk, registry, times, log);
+            guest.Add(session);
+            registry.Add(session);
+            return session;
+        }
+        catch
+        {
+            boot.Holds.Return();
+            throw;
         }
     }
 
     private async Task AdmitBulkAsync(PeerConnection connection, GuestSession session, Hello hello)
     {
         BulkHello bulk = hello.Bulk;
-        if (bulk.Cpu >= registry.MaxCpus)
+        if (bulk.Cpu >= session.Vcpus)
         {
-            await Refuse(connection, Violation.CpuOutOfRange, RefusalReason.CpuOutOfRange, "cpu number above the limit").ConfigureAwait(false);
+            await Refuse(connection, Violation.CpuOutOfRange, RefusalReason.CpuOutOfRange, "cpu number above the limit, or above what the session's Hello has told").ConfigureAwait(false);
             return;
         }
         if (!BitOperations.IsPow2(bulk.SubBufferBytes) || bulk.SubBufferBytes is < Wire.MinSubBufferBytes or > Wire.MaxSubBufferBytes)
@@ -149,7 +195,7 @@ internal sealed class ConnectionAdmission(
             return;
         }
         VcpuStream stream = session.Boot.Stream(bulk.Cpu);
-        BulkSlot slot = session.Guest.Bulk(stream);
+        BulkSlot slot = stream.Slot;
         if (!await slot.Admission.WaitAsync(AdmissionPatience).ConfigureAwait(false))
         {
             RefuseBusy(connection);
@@ -176,11 +222,13 @@ internal sealed class ConnectionAdmission(
             {
                 session.Guest.Report(Violation.CountersDoNotAddUp, stream.Name);
             }
+            // For the ring's record, which a new generation writes.
+            session.Guest.Budget.Take(DiskSpace.PageBytes);
             BulkLoop loop = loops.Choose();
             BulkConnection admitted = new(connection, session, stream, bulk.SubBufferBytes, loop);
             if (!session.TryAdopt(admitted))
             {
-                connection.Refuse(RefusalReason.NoSuchSession, "the session has ended");
+                RefuseEnded(connection);
                 return;
             }
             slot.Current = admitted;
@@ -193,6 +241,38 @@ internal sealed class ConnectionAdmission(
             slot.Admission.Release();
         }
     }
+
+    private async Task AdmitKmsgAsync(PeerConnection connection, GuestSession session, Hello hello)
+    {
+        KmsgStream stream = session.Boot.Kmsg();
+        if (await session.AdoptKmsgAsync(() => new KmsgConnection(session, stream, new FrameConnection(connection))).ConfigureAwait(false) is KmsgConnection kmsg)
+        {
+            await kmsg.RunAsync(Answer(session, hello)).ConfigureAwait(false);
+        }
+        else
+        {
+            RefuseEnded(connection);
+        }
+    }
+
+    private static async Task InPlaceAsync(PeerConnection connection, SemaphoreSlim places, Func<Task> serve)
+    {
+        if (!places.Wait(0))
+        {
+            await Refuse(connection, Violation.TooManyConnections, RefusalReason.TooManyConnections, "this session has such a connection already").ConfigureAwait(false);
+            return;
+        }
+        try
+        {
+            await serve().ConfigureAwait(false);
+        }
+        finally
+        {
+            places.Release();
+        }
+    }
+
+    private static void RefuseEnded(PeerConnection connection) => connection.Refuse(RefusalReason.NoSuchSession, "the session has ended");
 
     private static void RefuseBusy(PeerConnection connection) =>
         connection.Refuse(RefusalReason.StoreNotWritable, "the older connection of this cpu cannot be brought to its end");

@@ -153,6 +153,8 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
             // Another guest may have it as well and let go of it in this moment.
             store.Metadata.Hold(sha256);
         }
+        // It may be done, or tried again, after the session's end; the control loop that we are in holds the boot as well.
+        session.Boot.Holds.TryTake();
         store.Worker.Post(TerminalText.EscapeShort(offer.Name), () =>
         {
             file.Finish();
@@ -165,6 +167,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
             {
                 StoredPstore(offer);
             }
+            session.Boot.Holds.Return();
             session.Send(new FileStored(offer.Id));
         });
         return null;

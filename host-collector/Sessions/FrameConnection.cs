@@ -10,6 +10,9 @@ internal sealed class FrameConnection : IDisposable
 {
     private const int MaxUnsentBytes = 64 << 10;
 
+    /// <summary>What taking a frame costs beyond its bytes, in bytes of a budget: frames of a few bytes would be had by the million else.</summary>
+    private const int BytesPerFrame = 128;
+
     /// <summary>The collector's largest frame is a trace request, whose text has a limit.</summary>
     private const int MaxSentFrameBytes = 2 * Wire.MaxTraceTextChars;
 
@@ -37,12 +40,15 @@ internal sealed class FrameConnection : IDisposable
     public bool IsStalled(TimeSpan limit) =>
         Volatile.Read(ref _partialSince) is long since and > 0 && Environment.TickCount64 - since > limit.TotalMilliseconds;
 
+    /// <summary>Takes the next frame out of what was received and charges it, whatever it is.</summary>
+    /// <param name="budget">To have room again before more is received.</param>
     /// <param name="body">Valid until <see cref="ReceiveAsync"/>.</param>
-    public FrameState TryTake(out ReadOnlySpan<byte> body)
+    public FrameState TryTake(TokenBucket budget, out ReadOnlySpan<byte> body)
     {
         FrameState state = _received.TryTake(out body);
         if (state == FrameState.Whole)
         {
+            budget.Take(body.Length + BytesPerFrame);
             // What lies behind it has only begun to wait.
             Volatile.Write(ref _partialSince, 0);
         }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using VsockPair.Listening;
 using VsockPair.Options;
@@ -9,6 +8,9 @@ namespace VsockPair.Sessions;
 /// <summary>What the running collector knows of one guest: its budget, its slots, its violations and its sessions. Any thread.</summary>
 internal sealed class Guest
 {
+    /// <summary>Lives of one boot that may run side by side, as clones under one name would. Each has streams of its own.</summary>
+    public const int MaxSessions = 4;
+
     private const int LogLinesPerSecond = 10;
 
     /// <summary>Control, kmsg and probe.</summary>
@@ -22,7 +24,6 @@ internal sealed class Guest
     private readonly TimeProvider _time;
     private readonly int _maxCpus;
     private readonly long[] _violations = new long[Enum.GetValues<Violation>().Length];
-    private readonly ConcurrentDictionary<VcpuStream, BulkSlot> _bulk = new();
     private readonly List<GuestSession> _sessions = [];
     private readonly AcceptBudget _accepts;
     private int _connections;
@@ -40,6 +41,7 @@ internal sealed class Guest
         _log = log;
         Budget = new TokenBucket(limits.GuestRate, time, deepestSeconds: 1);
         KmsgBudget = new TokenBucket(limits.GuestRate, time);
+        ControlBudget = new TokenBucket(limits.GuestRate, time, deepestSeconds: 1);
     }
 
     /// <summary>As of the newest connection.</summary>
@@ -54,8 +56,15 @@ internal sealed class Guest
     /// <summary>Of its own: a flood of trace must not hold up the kernel log.</summary>
     public TokenBucket KmsgBudget { get; }
 
+    /// <summary>Of its own too: heartbeats and counters must come through whatever else this guest sends.</summary>
+    public TokenBucket ControlBudget { get; }
+
+    /// <summary>Held while a session of this guest is begun, which ends others first.</summary>
+    public SemaphoreSlim Admission { get; } = new(1, 1);
+
     public int Connections => Volatile.Read(ref _connections);
 
+    /// <summary>Oldest first.</summary>
     public IReadOnlyList<GuestSession> Sessions
     {
         get
@@ -127,13 +136,19 @@ internal sealed class Guest
         }
     }
 
-    public BulkSlot Bulk(VcpuStream stream) => _bulk.GetOrAdd(stream, _ => new BulkSlot());
-
     /// <summary>Counts it, and logs it unless this guest has had its lines for this second.</summary>
     public void Report(Violation violation, string where)
     {
         Interlocked.Increment(ref _violations[(int)violation]);
-        if (MayLog())
+        if (!MayLog())
+        {
+            return;
+        }
+        if (violation is Violation.UnwalkableEvents or Violation.CountersDoNotAddUp)
+        {
+            _log.ViolationIgnored(Name, violation, where);
+        }
+        else
         {
             _log.ViolationSeen(Name, violation, where);
         }

@@ -63,6 +63,11 @@ internal sealed class GuestSession
 
     public DateTimeOffset ConnectedSince { get; }
 
+    /// <summary>What a session needs of connections that have no cpu's slot: one kmsg that is served and one that waits for its end, and one probe.</summary>
+    public SemaphoreSlim KmsgPlaces { get; } = new(2);
+
+    public SemaphoreSlim ProbePlaces { get; } = new(1);
+
     public bool HasKmsg => Volatile.Read(ref _kmsg) is not null;
 
     public Task Ended => _ended.Task;
@@ -85,9 +90,10 @@ internal sealed class GuestSession
     {
         while (true)
         {
-            FrameState state = _control.TryTake(out ReadOnlySpan<byte> body);
+            FrameState state = _control.TryTake(Guest.ControlBudget, out ReadOnlySpan<byte> body);
             if (state == FrameState.Incomplete)
             {
+                await Guest.ControlBudget.WaitAsync(_control.Closed).ConfigureAwait(false);
                 if (!await _control.ReceiveAsync().ConfigureAwait(false))
                 {
                     return EndReasons.Closed;
@@ -171,7 +177,8 @@ internal sealed class GuestSession
     {
         lock (_gate)
         {
-            if (_ending)
+            // Held until BulkEnded.
+            if (_ending || !Boot.Holds.TryTake())
             {
                 return false;
             }
@@ -182,24 +189,24 @@ internal sealed class GuestSession
     }
 
     /// <summary>A newer kmsg connection replaces the one before, once what that one had received is stored.</summary>
-    /// <returns>False when the session is over.</returns>
-    public async Task<bool> TryAdoptKmsgAsync(KmsgConnection connection)
+    /// <param name="make">Called only then: one that waits costs no more than its descriptor.</param>
+    /// <returns>Null when the session is over.</returns>
+    public async Task<KmsgConnection?> AdoptKmsgAsync(Func<KmsgConnection> make)
     {
         while (true)
         {
-            KmsgConnection? older;
+            KmsgConnection older;
             lock (_gate)
             {
                 if (_ending)
                 {
-                    return false;
+                    return null;
+                }
+                if (_kmsg is null)
+                {
+                    return _kmsg = make();
                 }
                 older = _kmsg;
-                _kmsg ??= connection;
-            }
-            if (older is null)
-            {
-                return true;
             }
             await older.DrainAsync().ConfigureAwait(false);
         }
@@ -225,9 +232,16 @@ internal sealed class GuestSession
             _bulk.Remove(connection);
             settle = _ending || _final.Contains(connection.Stream.Vcpu);
         }
-        if (settle)
+        try
         {
-            connection.Stream.SettleEnded();
+            if (settle)
+            {
+                connection.Stream.SettleEnded();
+            }
+        }
+        finally
+        {
+            Boot.Holds.Return();
         }
     }
 
@@ -271,14 +285,11 @@ internal sealed class GuestSession
             _registry.Remove(this);
             _control.Dispose();
             await Task.WhenAll(bulk.Select(b => (Task)b.DrainAsync()).Append(Volatile.Read(ref _kmsg)?.DrainAsync() ?? Task.CompletedTask)).ConfigureAwait(false);
-            foreach (VcpuStream stream in Boot.Streams.Where(s => Guest.Bulk(s).Current?.Ended.IsCompleted != false))
+            foreach (VcpuStream stream in Boot.Streams.Where(s => s.Slot.Current?.Ended.IsCompleted != false))
             {
                 stream.SettleEnded();
             }
-            if (Boot.Record.Session == Id)
-            {
-                Boot.Change(r => r with { Ended = _time.GetUtcNow(), EndReason = reason });
-            }
+            Boot.Change(r => r.Session == Id ? r with { Ended = _time.GetUtcNow(), EndReason = reason, BootClock = Boot.BootClock } : r);
             if (Guest.MayLog())
             {
                 _log.SessionEnded(Guest.Name, Boot.Name, reason);
@@ -335,6 +346,7 @@ internal sealed class GuestSession
             {
                 return Violation.UnaskedPong;
             }
+            Boot.SawClock(pong.Boot);
             if (next is Ping ping)
             {
                 Send(ping);
@@ -347,27 +359,23 @@ internal sealed class GuestSession
         }
     }
 
-    // A stream that is not open has no ring that we know of, unless a dead collector did.
-    private VcpuStream? KnownStream(int vcpu) =>
-        Boot.StreamIfOpen(vcpu) ?? (Boot.Record.Rings.ContainsKey(StorePaths.StreamName(vcpu)) ? Boot.Stream(vcpu) : null);
-
     private Violation? Take(in EventsLeft left)
     {
-        if (left.Cpu >= _registry.MaxCpus)
+        if (left.Cpu >= Vcpus)
         {
             return Violation.CpuOutOfRange;
         }
-        KnownStream(left.Cpu)?.Hear(left);
+        Boot.StreamIfKnown(left.Cpu)?.Hear(left);
         return null;
     }
 
     private Violation? Take(in StreamCounters counters)
     {
-        if (counters.Cpu >= _registry.MaxCpus)
+        if (counters.Cpu >= Vcpus)
         {
             return Violation.CpuOutOfRange;
         }
-        VcpuStream? stream = KnownStream(counters.Cpu);
+        VcpuStream? stream = Boot.StreamIfKnown(counters.Cpu);
         if (stream is null)
         {
             return null;

@@ -7,7 +7,7 @@ namespace VsockPair.Sessions;
 /// The kernel log's connection: records in, acknowledgements out once they are written. While the disk does not take them nothing is acknowledged and nothing more is read.
 /// <see cref="DrainAsync"/> ends it: what has arrived already is stored first, for whoever comes next is told the first record that is lacking.
 /// </summary>
-internal sealed class KmsgConnection(GuestSession session, FrameConnection connection) : IDisposable
+internal sealed class KmsgConnection(GuestSession session, KmsgStream stream, FrameConnection connection) : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
@@ -17,22 +17,16 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
     /// <summary>Twice what an agent may leave unacknowledged (PROTOCOL.md §7).</summary>
     private const long MaxDrainBytes = 512 << 10;
 
-    private readonly KmsgStream _stream = session.Boot.Kmsg();
     private readonly CancellationTokenSource _drain = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _drainedBytes;
 
     /// <param name="welcome">Made once every older connection has ended.</param>
-    public async Task RunAsync(Func<Welcome> welcome)
+    public async Task RunAsync(Welcome welcome)
     {
-        using FrameConnection closing = connection;
-        if (!await session.TryAdoptKmsgAsync(this).ConfigureAwait(false))
-        {
-            return;
-        }
         try
         {
-            connection.TrySend(welcome());
+            connection.TrySend(welcome);
             await ReceiveAsync().ConfigureAwait(false);
         }
         finally
@@ -117,7 +111,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
             }
             _held = null;
         }
-        while (connection.TryTake(out ReadOnlySpan<byte> body) is FrameState state and not FrameState.Incomplete)
+        while (connection.TryTake(session.Guest.KmsgBudget, out ReadOnlySpan<byte> body) is FrameState state and not FrameState.Incomplete)
         {
             if (state == FrameState.BadLength)
             {
@@ -139,7 +133,6 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
             {
                 return Report(Violation.BadFrame);
             }
-            session.Guest.KmsgBudget.Take(records.Length);
             _drainedBytes += _drain.IsCancellationRequested ? records.Length : 0;
             if (!Store(records, ref stored, out Outcome outcome))
             {
@@ -153,7 +146,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
 
     private bool Store(ReadOnlySpan<byte> records, ref bool stored, out Outcome outcome)
     {
-        AppendState state = _stream.Append(records);
+        AppendState state = stream.Append(records);
         outcome = state switch
         {
             AppendState.Malformed => Report(Violation.BadKmsgRecord),
@@ -164,7 +157,7 @@ internal sealed class KmsgConnection(GuestSession session, FrameConnection conne
         return state == AppendState.Stored;
     }
 
-    private bool Acknowledge(bool stored) => !stored || connection.TrySend(new KmsgAck(_stream.NextSequence - 1));
+    private bool Acknowledge(bool stored) => !stored || connection.TrySend(new KmsgAck(stream.NextSequence - 1));
 
     private Outcome Report(Violation violation)
     {

@@ -42,8 +42,8 @@ internal sealed class SessionService(
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                // One guest's folder; the files of all others are closed all the same.
-                log.HousekeepingFailed(boot.Folder, e.Message);
+                // One broken folder keeps no other boot from being finished.
+                log.BootNotFinished(boot.Folder, e.Message);
             }
         }
         await store.Worker.FlushAsync().WaitAsync(cancellationToken).ConfigureAwait(false);

@@ -6,6 +6,8 @@ internal sealed class TokenBucket
     /// <summary>What a ring can hold while its agent was away has to come in at once.</summary>
     private const int BurstSeconds = 4;
 
+    private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(50);
+
     private readonly Lock _gate = new();
     private readonly TimeProvider _time;
     private readonly double _perSecond;
@@ -32,6 +34,15 @@ internal sealed class TokenBucket
                 Refill();
                 return _tokens > 0;
             }
+        }
+    }
+
+    /// <summary>Returns once there is room, or at the cancellation.</summary>
+    public async Task WaitAsync(CancellationToken cancellation)
+    {
+        while (!HasRoom && !cancellation.IsCancellationRequested)
+        {
+            await Task.Delay(LookAgain, _time, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

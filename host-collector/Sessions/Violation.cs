@@ -24,6 +24,8 @@ internal enum Violation
     BadKmsgRecord,
     BadBulkRecord,
     BadProbe,
+
+    /// <summary>Figures of a bulk Hello that cannot be: counted, and the connection goes on.</summary>
     CountersDoNotAddUp,
 
     /// <summary>Events inside a valid sub-buffer that could not be walked: stored and counted, the connection goes on.</summary>

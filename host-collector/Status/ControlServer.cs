@@ -25,7 +25,6 @@ internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAn
         // The store's lock is ours, so whatever is there was left by a dead collector.
         File.Delete(SocketPath);
         Fd fd = StreamSocket.ListenUnix(SocketPath);
-        File.SetUnixFileMode(SocketPath, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite);
         _listener = new Socket(new SafeSocketHandle(fd.Value, ownsHandle: true));
         fd.SetHandleAsInvalid();
         return base.StartAsync(cancellationToken);

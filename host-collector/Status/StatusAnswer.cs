@@ -43,11 +43,11 @@ internal sealed class StatusAnswer(CollectorStore store, SessionRegistry registr
             Connections = guest.Connections,
             Violations = guest.Violations,
             OverBudget = !guest.Budget.HasRoom,
-            Boots = [.. sessions.Select(s => s.Boot).Append(newest).OfType<BootStore>().Distinct().Select(b => Describe(b, guest, sessions.FirstOrDefault(s => s.Boot == b)))],
+            Boots = [.. sessions.Select(s => s.Boot).Append(newest).OfType<BootStore>().Distinct().Select(b => Describe(b, sessions.FirstOrDefault(s => s.Boot == b)))],
         };
     }
 
-    private static BootStatus Describe(BootStore boot, Guest guest, GuestSession? session) => new()
+    private static BootStatus Describe(BootStore boot, GuestSession? session) => new()
     {
         Boot = boot.Name,
         Kernel = boot.Record.Kernel,
@@ -55,17 +55,17 @@ internal sealed class StatusAnswer(CollectorStore store, SessionRegistry registr
         ConnectedSince = session?.ConnectedSince,
         KmsgNextSequence = boot.KmsgIfOpen?.NextSequence ?? 0,
         KmsgConnected = session is not null && session.HasKmsg,
-        Streams = [.. boot.Streams.Select(s => Describe(s, guest))],
+        Streams = [.. boot.Streams.Select(Describe)],
     };
 
-    private static StreamStatus Describe(VcpuStream stream, Guest guest)
+    private static StreamStatus Describe(VcpuStream stream)
     {
         (double bytes, double events) = stream.Rate.Average;
         (ulong stored, ulong ringLost, ulong transportLost) = stream.Figures;
         return new StreamStatus
         {
             Stream = stream.Name,
-            Connected = guest.Bulk(stream).Current?.Ended.IsCompleted == false,
+            Connected = stream.Slot.Current?.Ended.IsCompleted == false,
             BytesPerSecond = bytes,
             EventsPerSecond = events,
             StoredEvents = stored,

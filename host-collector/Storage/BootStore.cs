@@ -4,11 +4,16 @@ using System.Text.Json;
 
 namespace VsockPair.Storage;
 
-/// <summary>One folder under <c>boots/</c>: a life of a boot. Made when its first session begins or when its leftovers are tidied; lives as long as the collector. Any thread.</summary>
+/// <summary>
+/// One folder under <c>boots/</c>: a life of a boot. Made when a session begins or when leftovers are tidied, and let go of when it is over and all of it is on the
+/// disk: a later session makes it anew from its files. What uses it holds it meanwhile. Any thread.
+/// </summary>
 internal sealed class BootStore : IDisposable
 {
     /// <summary>About six weeks of samples, so half of it is more than the trace of any sensible quota.</summary>
     private const int MaxClockBytes = 64 << 20;
+
+    private static readonly TimeSpan ComesBackWithin = TimeSpan.FromSeconds(60);
 
     private readonly Lock _gate = new();
     private readonly Lock _making = new();
@@ -23,9 +28,11 @@ internal sealed class BootStore : IDisposable
 
     private KmsgStream? _kmsg;
     private BootRecord _record;
+    private long _bootClock;
     private bool _dirty;
     private bool _unsynced;
     private int _openSeconds;
+    private int _closing;
 
     public BootStore(GuestStore guest, string folder, BootRecord record, bool isNew, StoreLimits limits, DiskReserve reserve, StorageWorker worker, TimeProvider time)
     {
@@ -41,6 +48,7 @@ internal sealed class BootStore : IDisposable
         _reserve = reserve;
         // On a full disk too: a guest that panicked boots anew before it can hand over its crash record.
         reserve.WriteWithReserve(DiskSpace.PageBytes, () => Directory.CreateDirectory(folder));
+        _bootClock = Math.Max(record.BootClock ?? 0, isNew ? 0 : LastClock.Read(StorePaths.Clock(folder)));
         _ledger = new LossLedger(StorePaths.Losses(folder), reserve);
     }
 
@@ -54,9 +62,15 @@ internal sealed class BootStore : IDisposable
     /// <summary>The session that this boot had when this collector first opened it.</summary>
     public Guid SessionAtStart { get; }
 
+    /// <summary>Of sessions, their connections, and what they have given the storage thread.</summary>
+    public Holds Holds { get; } = new();
+
     public DateTimeOffset Now => _time.GetUtcNow();
 
     public BootRecord Record => Volatile.Read(ref _record);
+
+    /// <summary>The guest's CLOCK_BOOTTIME when it was last heard of, as far as it tells.</summary>
+    public long BootClock => Interlocked.Read(ref _bootClock);
 
     public TimeSpan LossLineInterval => _ledger.LineInterval;
 
@@ -105,7 +119,36 @@ internal sealed class BootStore : IDisposable
         }
     }
 
+    /// <summary>Whether its files say all that this object knows.</summary>
+    public bool IsComplete
+    {
+        get
+        {
+            lock (_gate)
+            {
+                if (_dirty || _unsynced || _record.Ended is null)
+                {
+                    return false;
+                }
+            }
+            return Volatile.Read(ref _closing) == 0 && !_ledger.HasWaiting && KmsgIfOpen?.IsComplete != false && _streams.Values.All(s => s.IsComplete);
+        }
+    }
+
+    /// <summary>Opens the stream of a ring that was heard of, if need be by a dead collector.</summary>
+    public VcpuStream? StreamIfKnown(int vcpu) => StreamIfOpen(vcpu) ?? (File.Exists(StorePaths.Ring(Folder, vcpu)) ? Stream(vcpu) : null);
+
     public VcpuStream? StreamIfOpen(int vcpu) => _streams.GetValueOrDefault(vcpu);
+
+    /// <param name="bootClock">As the guest says: in one life of a boot it only rises.</param>
+    public void SawClock(long bootClock)
+    {
+        long known = Interlocked.Read(ref _bootClock);
+        while (bootClock > known && Interlocked.CompareExchange(ref _bootClock, bootClock, known) is long now && now != known)
+        {
+            known = now;
+        }
+    }
 
     public void Change(Func<BootRecord, BootRecord> change)
     {
@@ -115,9 +158,6 @@ internal sealed class BootStore : IDisposable
             _dirty = true;
         }
     }
-
-    public void SetRing(string stream, RingRecord ring) =>
-        Change(r => r with { Rings = new Dictionary<string, RingRecord>(r.Rings) { [stream] = ring } });
 
     /// <summary>Names a metadata file, which the caller holds.</summary>
     /// <returns>False when this boot, or its guest, has enough of them.</returns>
@@ -162,30 +202,39 @@ internal sealed class BootStore : IDisposable
         GuestMetadata all = _guest.Metadata;
         lock (_gate)
         {
-            if (!_dirty && !(synced && _unsynced))
+            if (_dirty || (synced && _unsynced))
             {
-                return;
+                WriteRecord(synced);
+                _dirty = false;
+                _unsynced = !synced;
             }
-            string path = StorePaths.BootRecord(Folder);
-            if (!synced)
-            {
-                DurableFile.Replace(path, _record, StoreJson.Default.BootRecord);
-            }
-            else if (!File.Exists(path))
-            {
-                _reserve.WriteWithReserve(DiskSpace.PageBytes, () => DurableFile.ReplaceSynced(path, _record, StoreJson.Default.BootRecord));
-            }
-            else
-            {
-                DurableFile.ReplaceSynced(path, _record, StoreJson.Default.BootRecord);
-            }
-            _dirty = false;
-            _unsynced = !synced;
-            if (synced)
+            if (!_unsynced)
             {
                 _unnamed.ForEach(all.Remove);
                 _unnamed.Clear();
             }
+        }
+        // After the record, which says whether one of them may matter.
+        foreach (VcpuStream stream in _streams.Values)
+        {
+            stream.SaveRing();
+        }
+    }
+
+    private void WriteRecord(bool synced)
+    {
+        string path = StorePaths.BootRecord(Folder);
+        if (!synced)
+        {
+            DurableFile.Replace(path, _record, StoreJson.Default.BootRecord);
+        }
+        else if (File.Exists(path))
+        {
+            DurableFile.ReplaceSynced(path, _record, StoreJson.Default.BootRecord);
+        }
+        else
+        {
+            _reserve.WriteWithReserve(DiskSpace.PageBytes, () => DurableFile.ReplaceSynced(path, _record, StoreJson.Default.BootRecord));
         }
     }
 
@@ -243,10 +292,21 @@ internal sealed class BootStore : IDisposable
     public void CloseLater(string path, long bytes, bool isKmsg, Action close)
     {
         _guest.ClosingBegun(bytes, isKmsg);
-        Worker.Post(path, () =>
+        PostClosing(path, () =>
         {
             close();
             _guest.SegmentClosed(bytes, isKmsg);
+        });
+    }
+
+    /// <summary>Until it is closed a file counts as left open, and whoever made this boot anew would close it a second time.</summary>
+    public void PostClosing(string path, Action close)
+    {
+        Interlocked.Increment(ref _closing);
+        Worker.Post(path, () =>
+        {
+            close();
+            Interlocked.Decrement(ref _closing);
         });
     }
 
@@ -289,25 +349,43 @@ internal sealed class BootStore : IDisposable
     /// <summary>Another boot of the guest has begun: what agents left in this one's rings is lost.</summary>
     public void DeclareLeft()
     {
-        foreach ((string stream, RingRecord ring) in Record.Rings)
+        bool left = false;
+        foreach (string file in Directory.Exists(StorePaths.Rings(Folder)) ? Directory.GetFiles(StorePaths.Rings(Folder), "*" + StorePaths.RingSuffix) : [])
         {
-            if (ring.LostEventsIfOver is not null && StorePaths.TryParseStream(stream, out int vcpu))
+            if (!StorePaths.TryParseStream(Path.GetFileNameWithoutExtension(file), out int vcpu)
+                || (StreamIfOpen(vcpu)?.Ring ?? DurableFile.TryRead(file, StoreJson.Default.RingRecord)) is not { LostEventsIfOver: not null })
             {
-                Stream(vcpu).DeclareLeft();
+                continue;
             }
+            VcpuStream stream = Stream(vcpu);
+            stream.DeclareLeft();
+            left |= stream.Ring?.LostEventsIfOver is not null;
+        }
+        if (!left)
+        {
+            Change(r => r with { EventsLeft = false });
+        }
+    }
+
+    public void KeepEventsLeft()
+    {
+        if (!Record.EventsLeft)
+        {
+            Change(r => r with { EventsLeft = true });
         }
     }
 
     /// <summary>Once a second.</summary>
     public void Housekeep()
     {
+        TimeSpan age = IsOver ? TimeSpan.FromMilliseconds(1) : _limits.SegmentAge;
         foreach (VcpuStream stream in _streams.Values)
         {
-            stream.RotateOlderThan(_limits.SegmentAge);
+            stream.RotateOlderThan(age);
             stream.WriteDeclared(stopping: false);
             stream.Rate.Sample();
         }
-        KmsgIfOpen?.RotateOlderThan(_limits.SegmentAge);
+        KmsgIfOpen?.RotateOlderThan(age);
         KmsgIfOpen?.WriteDeclared(must: false);
         if (++_openSeconds % 5 == 0)
         {
@@ -316,6 +394,9 @@ internal sealed class BootStore : IDisposable
         _ledger.TryWriteWaiting();
         Save(synced: true);
     }
+
+    /// <summary>Ended, and not come back at once as after a lost connection.</summary>
+    private bool IsOver => Record.Ended is not null && Holds.AreGoneFor(ComesBackWithin);
 
     /// <summary>Closes every open file. The same boot may go on afterwards, with new ones.</summary>
     public void CloseFiles()

@@ -95,7 +95,7 @@ internal sealed class GuestStore : IDisposable
     /// <summary>Held while files are removed, and while a stream counts its files and the ledger's lines: each file is in exactly one of the two.</summary>
     public Lock FilesGate { get; } = new();
 
-    /// <summary>Boots in use since the collector started, in no order.</summary>
+    /// <summary>Boots in use, the newest one that was, and those that are not complete on the disk yet; in no order.</summary>
     public IReadOnlyList<BootStore> Boots
     {
         get
@@ -109,7 +109,7 @@ internal sealed class GuestStore : IDisposable
 
     public IEnumerable<string> BootFolders => Directory.EnumerateDirectories(StorePaths.Boots(Folder));
 
-    /// <summary>Finds the life of this boot that the agent continues, or begins another one (PROTOCOL.md §4).</summary>
+    /// <summary>Finds the life of this boot that the agent continues, or begins another one (PROTOCOL.md §4). It is held for the session.</summary>
     /// <exception cref="IOException">The store cannot be written.</exception>
     public BootStore BeginSession(Guid bootId, in ControlHello hello, Guid session)
     {
@@ -129,6 +129,11 @@ internal sealed class GuestStore : IDisposable
                 ? lives.LastOrDefault().Boot
                 : lives.LastOrDefault(l => l.Boot.Record.Session == previous || l.Boot.Record.PreviousSession == previous).Boot;
             ControlHello claims = hello;
+            if (hello.BootClock < boot?.BootClock)
+            {
+                // A snapshot of the session that is still the last one knows it too, but its clock is where it was.
+                boot = null;
+            }
             if (boot is null)
             {
                 MakeRoomForBoot();
@@ -138,9 +143,11 @@ internal sealed class GuestStore : IDisposable
             }
             else
             {
-                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, Rings = r.Rings });
+                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, EventsLeft = r.EventsLeft });
             }
+            boot.SawClock(hello.BootClock ?? 0);
             boot.Save(synced: true);
+            boot.Holds.TryTake();
             return boot;
         }
     }
@@ -265,12 +272,33 @@ internal sealed class GuestStore : IDisposable
         {
             string[] folders = [.. BootFolders];
             if (folders.Length == 0 || DurableFile.TryRead(StorePaths.GuestRecord(Folder), StoreJson.Default.GuestRecord) is not GuestRecord guest || guest.LastSeen >= unseenSince
-                || folders.Any(f => RecordOf(f) is BootRecord boot && (boot.Ended is not DateTimeOffset ended || ended >= unseenSince)) || folders.Any(BootStore.HasOpenFiles))
+                || folders.Any(f => RecordOf(f) is BootRecord boot && (boot.Ended is not DateTimeOffset ended || ended >= unseenSince)) || folders.Any(BootStore.HasOpenFiles)
+                || !TryRetire(folders))
             {
                 return 0;
             }
             RemoveBoots(folders);
             return folders.Length;
+        }
+    }
+
+    /// <summary>Boots that are over would pile up as long as the collector runs, each with its streams. The newest one stays, for whoever asks what this guest does.</summary>
+    public void LetGoOfEnded()
+    {
+        lock (_gate)
+        {
+            BootStore? newest = _boots.Values.MaxBy(b => b.Record.Started);
+            foreach (BootStore boot in _boots.Values.Where(b => b != newest && b.IsComplete && b.Holds.TryRetire()).ToList())
+            {
+                // Asked again now that nobody can change it any more.
+                if (!boot.IsComplete)
+                {
+                    boot.Holds.Reinstate();
+                    continue;
+                }
+                _boots.Remove(boot.Name);
+                boot.Dispose();
+            }
         }
     }
 
@@ -311,7 +339,7 @@ internal sealed class GuestStore : IDisposable
         {
             string? oldest = folders
                 .Where(f => RecordOf(f)?.Ended is not null && !BootStore.HasOpenFiles(f))
-                .OrderBy(BootRemoval.HoldsData).ThenBy(f => RecordOf(f)!.Started).FirstOrDefault();
+                .OrderBy(BootRemoval.HoldsData).ThenBy(f => RecordOf(f)!.Started).FirstOrDefault(f => TryRetire([f]));
             if (oldest is null)
             {
                 _boots.Values.Where(b => b.Record.Ended is not null).ToList().ForEach(b => b.CloseFiles());
@@ -326,7 +354,7 @@ internal sealed class GuestStore : IDisposable
     {
         foreach (string folder in BootFolders)
         {
-            if (RecordOf(folder) is BootRecord record && record.BootId != bootId && record.Rings.Values.Any(r => r.LostEventsIfOver is not null))
+            if (RecordOf(folder) is BootRecord record && record.BootId != bootId && record.EventsLeft)
             {
                 TryOpen(folder)?.DeclareLeft();
             }
@@ -355,6 +383,19 @@ internal sealed class GuestStore : IDisposable
             Session = Guid.Empty,
             Started = new DateTimeOffset(Directory.GetLastWriteTimeUtc(folder), TimeSpan.Zero),
         });
+
+    /// <summary>A boot may have a session although its record says that it has ended: one that is being begun, or whose end is not recorded.</summary>
+    /// <returns>False when one of them is held; nothing has changed then.</returns>
+    private bool TryRetire(IReadOnlyList<string> folders)
+    {
+        BootStore[] boots = [.. folders.Select(f => _boots.GetValueOrDefault(Path.GetFileName(f))).OfType<BootStore>()];
+        BootStore[] retired = [.. boots.TakeWhile(b => b.Holds.TryRetire())];
+        if (retired.Length < boots.Length)
+        {
+            Array.ForEach(retired, b => b.Holds.Reinstate());
+        }
+        return retired.Length == boots.Length;
+    }
 
     private void RemoveBoots(IReadOnlyList<string> folders)
     {
@@ -441,6 +482,7 @@ internal sealed class GuestStore : IDisposable
         Cpus = hello.PossibleCpus,
         AgentVersion = hello.AgentVersion,
         Session = session,
+        BootClock = hello.BootClock,
         Started = started,
     };
 }

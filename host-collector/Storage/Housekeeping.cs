@@ -25,9 +25,13 @@ internal sealed class Housekeeping(CollectorStore store, Retention retention, St
             using PeriodicTimer timer = new(Every);
             for (int tick = 1; await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false); tick++)
             {
-                foreach (BootStore boot in tick % TicksPerSecond == 0 ? store.Guests.SelectMany(g => g.Boots) : [])
+                foreach (GuestStore guest in tick % TicksPerSecond == 0 ? store.Guests : [])
                 {
-                    Guard(boot.Folder, boot.Housekeep);
+                    foreach (BootStore boot in guest.Boots)
+                    {
+                        Guard(boot.Folder, boot.Housekeep);
+                    }
+                    guest.LetGoOfEnded();
                 }
                 Guard("retention", retention.Run);
                 long now = Environment.TickCount64;

@@ -5,16 +5,17 @@ namespace VsockPair.Storage;
 /// <summary>What a dead collector left open of a kernel log: whole records are kept, a torn last one is cut off, the file is closed.</summary>
 internal static unsafe class KmsgRecovery
 {
+    /// <param name="post">Gives the storage thread a file and its closing.</param>
     /// <param name="gap">Called for each gap inside the files that were open: first and last sequence missing.</param>
     /// <param name="beforeClosing">Called before a file is closed: from then on nobody looks for its gaps.</param>
     /// <returns>The first sequence that no file holds.</returns>
-    public static ulong Recover(string folder, StorageWorker worker, Action<ulong, ulong> gap, Action beforeClosing)
+    public static ulong Recover(string folder, Action<string, Action> post, Action<ulong, ulong> gap, Action beforeClosing)
     {
         ulong next = 0;
         foreach (string file in Directory.GetFiles(folder, "*" + StorePaths.KmsgSuffix).Order(StringComparer.Ordinal))
         {
             SegmentSummary? sum = SegmentSum.TryRead(file);
-            next = sum is not null ? sum.Last + 1 : RecoverOpen(file, next, worker, gap, beforeClosing);
+            next = sum is not null ? sum.Last + 1 : RecoverOpen(file, next, post, gap, beforeClosing);
         }
         return next;
     }
@@ -22,7 +23,7 @@ internal static unsafe class KmsgRecovery
     public static bool HasOpen(string folder) =>
         Directory.EnumerateFiles(folder, "*" + StorePaths.KmsgSuffix).Any(file => !File.Exists(SegmentSum.PathOf(file)));
 
-    private static ulong RecoverOpen(string file, ulong next, StorageWorker worker, Action<ulong, ulong> gap, Action beforeClosing)
+    private static ulong RecoverOpen(string file, ulong next, Action<string, Action> post, Action<ulong, ulong> gap, Action beforeClosing)
     {
         // At most KmsgQuota / 4: a file is never longer (StoreLimits).
         ReadOnlySpan<byte> bytes = File.ReadAllBytes(file);
@@ -51,7 +52,7 @@ internal static unsafe class KmsgRecovery
         }
         ulong last = next - 1;
         beforeClosing();
-        worker.Post(file, () => Close(file, records, first, last));
+        post(file, () => Close(file, records, first, last));
         return next;
     }
 

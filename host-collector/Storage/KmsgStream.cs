@@ -23,7 +23,7 @@ internal sealed class KmsgStream
         _folder = StorePaths.Kmsg(boot.Folder);
         Directory.CreateDirectory(_folder);
         ulong declared = boot.ReadLosses(Name).KmsgNext;
-        ulong stored = KmsgRecovery.Recover(_folder, boot.Worker, (first, last) =>
+        ulong stored = KmsgRecovery.Recover(_folder, boot.PostClosing, (first, last) =>
         {
             if (first >= declared)
             {
@@ -52,6 +52,18 @@ internal sealed class KmsgStream
             lock (_gate)
             {
                 return _file?.Bytes ?? 0;
+            }
+        }
+    }
+
+    /// <summary>As <see cref="VcpuStream.IsComplete"/>.</summary>
+    public bool IsComplete
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _file is null && _missing is null;
             }
         }
     }

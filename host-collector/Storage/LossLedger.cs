@@ -52,6 +52,17 @@ internal sealed class LossLedger : IDisposable
     /// <summary>How often a stream may write a line of a kind that repeats: once per second, and seldomer as the ledger grows, so that no guest can fill the disk with it.</summary>
     public TimeSpan LineInterval => TimeSpan.FromSeconds(1L << (int)Math.Min(20, Interlocked.Read(ref _bytes) / BytesPerDoubling));
 
+    public bool HasWaiting
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _waiting.Count > 0;
+            }
+        }
+    }
+
     /// <summary>Writes a line. One that the disk does not take, even with the reserve, waits in memory and goes first the next time.</summary>
     public void Append(LossRecord record)
     {

@@ -9,6 +9,8 @@ internal sealed class PendingLoss(string source, string stream)
     private ulong _events;
     private ulong? _after;
 
+    public bool IsEmpty => _events == 0;
+
     /// <param name="after">Trace clock of the last sub-buffer stored before them, as far as that is known: where they lie when the stream goes on.</param>
     public void Add(ulong events, ulong? after = null)
     {

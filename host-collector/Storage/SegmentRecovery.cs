@@ -7,8 +7,9 @@ namespace VsockPair.Storage;
 /// <summary>What a dead collector left open: whole slots are kept and counted, what follows the last of them is cut off, and the file is closed.</summary>
 internal static unsafe class SegmentRecovery
 {
-    /// <summary>Events of all segments in a stream's folder. Those left open are made ready to be closed, which the worker does.</summary>
-    public static ulong Recover(string folder, StorageWorker worker)
+    /// <summary>Events of all segments in a stream's folder. Those left open are made ready to be closed, which is the storage thread's work.</summary>
+    /// <param name="post">Gives that thread a file and its closing.</param>
+    public static ulong Recover(string folder, Action<string, Action> post)
     {
         ulong events = 0;
         foreach (string file in SegmentForms.In(folder).ToArray())
@@ -16,7 +17,7 @@ internal static unsafe class SegmentRecovery
             if (StorePaths.TryParseSegmentName(Path.GetFileName(file), out _, out int subBufferBytes) && subBufferBytes > 0)
             {
                 SegmentSummary? sum = SegmentSum.TryRead(file);
-                events += (ulong)(sum?.Events ?? (File.Exists(file) ? RecoverOpen(file, subBufferBytes, worker) : RecoverCompressed(file, subBufferBytes)));
+                events += (ulong)(sum?.Events ?? (File.Exists(file) ? RecoverOpen(file, subBufferBytes, post) : RecoverCompressed(file, subBufferBytes)));
             }
         }
         return events;
@@ -25,7 +26,7 @@ internal static unsafe class SegmentRecovery
     public static bool HasOpen(string folder) =>
         Directory.EnumerateFiles(folder, "*" + StorePaths.SegmentSuffix).Any(file => !File.Exists(SegmentSum.PathOf(file)));
 
-    private static long RecoverOpen(string file, int subBufferBytes, StorageWorker worker)
+    private static long RecoverOpen(string file, int subBufferBytes, Action<string, Action> post)
     {
         using Fd fd = Fd.Own(Sys.Open(file, Constants.O_RDWR), "open", file);
         long slots = WrittenSlots(fd, file, subBufferBytes);
@@ -45,7 +46,7 @@ internal static unsafe class SegmentRecovery
                 tally.Add(slot);
             }
         }
-        worker.Post(file, () => Close(file, tally));
+        post(file, () => Close(file, tally));
         return tally.Events;
     }
 

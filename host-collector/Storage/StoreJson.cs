@@ -8,6 +8,7 @@ namespace VsockPair.Storage;
     Converters = [typeof(RfcTimeConverter)])]
 [JsonSerializable(typeof(GuestRecord))]
 [JsonSerializable(typeof(BootRecord))]
+[JsonSerializable(typeof(RingRecord))]
 [JsonSerializable(typeof(LossRecord))]
 [JsonSerializable(typeof(SegmentSummary))]
 [JsonSerializable(typeof(ClockSample))]

@@ -17,6 +17,8 @@ public static class StorePaths
     /// <summary>Added to the name of a segment or kmsg file once it is closed; a segment's keeps its name when the segment is compressed.</summary>
     public const string SummarySuffix = ".sum";
 
+    public const string RingSuffix = ".json";
+
     public static string Metadata(string store) => Path.Combine(store, "metadata");
 
     public static string Identity(string store) => Path.Combine(store, "identity");
@@ -55,6 +57,10 @@ public static class StorePaths
     public static string Trace(string boot) => Path.Combine(boot, "trace");
 
     public static string Vcpu(string boot, int vcpu) => Path.Combine(Trace(boot), StreamName(vcpu));
+
+    public static string Rings(string boot) => Path.Combine(boot, "rings");
+
+    public static string Ring(string boot, int vcpu) => Path.Combine(Rings(boot), StreamName(vcpu) + RingSuffix);
 
     public static string Kmsg(string boot) => Path.Combine(boot, "kmsg");
 

@@ -50,22 +50,26 @@ public sealed record BootRecord
     /// <summary>The one before it, until the agent has shown that it knows <see cref="Session"/>: a Welcome may get lost. Both continue this life.</summary>
     public Guid? PreviousSession { get; init; }
 
+    /// <summary>The guest's CLOCK_BOOTTIME in ns when it was last heard of: one that comes with less is another life. Null when it does not tell it.</summary>
+    public long? BootClock { get; init; }
+
     public required DateTimeOffset Started { get; init; }
 
     public DateTimeOffset? Ended { get; init; }
+
+    /// <summary>One of <c>rings/</c> may say that an agent has left events in the ring.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool EventsLeft { get; init; }
 
     /// <summary>Why: <c>goodbye</c>, <c>lost</c> (no heartbeat), <c>closed</c>, <c>stopped</c> (the collector stopped), <c>superseded</c> (a newer boot of this guest came).</summary>
     public string? EndReason { get; init; }
 
     /// <summary>Name as in PROTOCOL.md §8 → SHA-256 in hex, the name of the file in <c>metadata/</c>.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; init; } = new Dictionary<string, string>();
-
-    /// <summary>Stream (<c>cpu3</c>) → its ring's account.</summary>
-    public IReadOnlyDictionary<string, RingRecord> Rings { get; init; } = new Dictionary<string, RingRecord>();
 }
 
 /// <summary>
-/// The account of one vCPU's ring. The <c>…Before</c> figures are those of earlier generations of this boot, whose counters began at zero again.
+/// <c>rings/cpuN.json</c>: the account of one vCPU's ring. A file of its own, for a guest can begin generations as fast as it can connect. The <c>…Before</c> figures are those of earlier generations of this boot, whose counters began at zero again.
 /// Together with the segments and the ledgers it makes the account exact after any restart:
 /// read before + read = stored + retention + transport loss.
 /// </summary>

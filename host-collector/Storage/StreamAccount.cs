@@ -10,7 +10,7 @@ public sealed class StreamAccount
     private ulong _heardRead;
     private ulong _heardLost;
 
-    /// <param name="ring">The generation that <c>boot.json</c> knows, if any.</param>
+    /// <param name="ring">The generation that <c>rings/</c> knows, if any.</param>
     /// <param name="stored">Events of all segments of this boot, and of those that retention removed.</param>
     /// <param name="transportLost">Sum of the ledger's transport lines.</param>
     /// <param name="ringLost">Sum of the ledger's ring lines.</param>
@@ -33,7 +33,7 @@ public sealed class StreamAccount
     public void AddStored(long events) => Stored += (ulong)events;
 
     /// <summary>A ring whose counters begin at zero. The one before it has to be settled already.</summary>
-    /// <returns>What <c>boot.json</c> must hold before the first record of this generation is stored.</returns>
+    /// <returns>What <c>rings/</c> must hold before the first record of this generation is stored.</returns>
     public RingRecord Begin(Guid generation, int subBufferBytes)
     {
         _heardRead = 0;
@@ -77,7 +77,7 @@ public sealed class StreamAccount
     public bool IsSurplus => _ring is not null && Saturating.Add(Stored, TransportLost) > Saturating.Add(_ring.ReadEventsBefore, _heardRead);
 
     /// <summary>The agent has left with so many events in the ring, or one has come back to it (0).</summary>
-    /// <returns>What <c>boot.json</c> must hold, null when it holds that already.</returns>
+    /// <returns>What <c>rings/</c> must hold, null when it holds that already.</returns>
     public RingRecord? Leave(ulong events)
     {
         ulong? ifOver = events == 0 ? null : Saturating.Add(Saturating.Add(_ring?.LostEventsBefore ?? 0, _heardLost), events);

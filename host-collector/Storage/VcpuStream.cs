@@ -1,24 +1,9 @@
 using VsockPair.History;
 using VsockPair.Protocol;
+using VsockPair.Sessions;
 using VsockPair.Tracing;
 
 namespace VsockPair.Storage;
-
-/// <summary>How <see cref="VcpuStream.Append"/> ended.</summary>
-internal enum AppendState
-{
-    /// <summary>All whole records are stored.</summary>
-    Stored,
-
-    /// <summary>The stream cannot be followed further.</summary>
-    Malformed,
-
-    /// <summary>The disk takes no more, of nobody; what was not consumed can be given again later.</summary>
-    DiskFull,
-
-    /// <summary>This guest, or this stream alone, has to wait: for its closed segments, for its budget, or after an error. What was not consumed can be given again later.</summary>
-    Behind,
-}
 
 /// <summary>
 /// One vCPU's stream of one boot: its open segment and its account. A bulk loop appends, admission settles, housekeeping rotates: each call takes the stream's own
@@ -49,6 +34,7 @@ internal sealed unsafe class VcpuStream
     private long _mayStoreFrom;
     private TimeSpan _pause = FirstPause;
     private ulong _nextName;
+    private RingRecord? _unsavedRing;
     private readonly PendingLoss _transport;
     private readonly PendingLoss _ring;
     private ulong? _newest;
@@ -65,10 +51,13 @@ internal sealed unsafe class VcpuStream
         _folder = StorePaths.Vcpu(boot.Folder, vcpu);
         Directory.CreateDirectory(_folder);
         LossTotals lost = boot.ReadLosses(Name);
-        ulong events = SegmentRecovery.Recover(_folder, boot.Worker);
+        ulong events = SegmentRecovery.Recover(_folder, boot.PostClosing);
         _newest = SegmentFile.NewestIn(_folder);
-        _account = new StreamAccount(boot.Record.Rings.GetValueOrDefault(Name), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
+        _account = new StreamAccount(DurableFile.TryRead(StorePaths.Ring(boot.Folder, vcpu), StoreJson.Default.RingRecord), Saturating.Add(events, lost.RetentionEvents), lost.TransportEvents, lost.RingEvents);
     }
+
+    /// <summary>Here, so that it goes with the stream.</summary>
+    public BulkSlot Slot { get; } = new();
 
     public int Vcpu { get; }
 
@@ -113,6 +102,18 @@ internal sealed unsafe class VcpuStream
             lock (_gate)
             {
                 return _segment?.Opened;
+            }
+        }
+    }
+
+    /// <summary>Whether all that is known of it is on the disk, and its files closed or given to the storage thread.</summary>
+    public bool IsComplete
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _segment is null && _unsavedRing is null && _transport.IsEmpty && _ring.IsEmpty;
             }
         }
     }
@@ -216,12 +217,12 @@ internal sealed unsafe class VcpuStream
             if (_account.Ring?.Generation != hello.Generation)
             {
                 SettleAsHeard(atOnce: true);
-                _boot.SetRing(Name, _account.Begin(hello.Generation, hello.SubBufferBytes));
+                _unsavedRing = _account.Begin(hello.Generation, hello.SubBufferBytes);
             }
             KeepLeft(0);
             // The figures that a generation begins with include the lines before it, and must not include its own: killed between the two, the collector finds the
             // lines of the older ring and begins this one again, or finds this one without lines and declares them at the next Hello.
-            _boot.Save();
+            SaveRing();
             bool heard = _account.Hear(hello.Generation, hello.ReadEvents, hello.LostEvents);
             bool surplus = heard && _account.IsSurplus;
             SettleAsHeard(atOnce: true);
@@ -271,6 +272,20 @@ internal sealed unsafe class VcpuStream
             if (lost == 0 || _ring.TryWrite(_boot, stopping: false))
             {
                 KeepLeft(0);
+            }
+        }
+    }
+
+    /// <exception cref="IOException">The disk does not take it; the change stays for the next time.</exception>
+    public void SaveRing()
+    {
+        lock (_gate)
+        {
+            if (_unsavedRing is RingRecord ring)
+            {
+                Directory.CreateDirectory(StorePaths.Rings(_boot.Folder));
+                DurableFile.Replace(StorePaths.Ring(_boot.Folder, Vcpu), ring, StoreJson.Default.RingRecord);
+                _unsavedRing = null;
             }
         }
     }
@@ -402,7 +417,11 @@ internal sealed unsafe class VcpuStream
     {
         if (_account.Leave(events) is RingRecord ring)
         {
-            _boot.SetRing(Name, ring);
+            _unsavedRing = ring;
+            if (events > 0)
+            {
+                _boot.KeepEventsLeft();
+            }
         }
     }
 

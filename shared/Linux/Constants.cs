@@ -51,6 +51,10 @@ public static class Constants
     public const int F_SETPIPE_SZ = 1031;
     public const uint SPLICE_F_NONBLOCK = 2;
 
+    // linux/sched.h
+    /// <summary>Root, current folder and umask.</summary>
+    public const int CLONE_FS = 0x200;
+
     // sys/file.h
     public const int LOCK_EX = 2;
     public const int LOCK_NB = 4;

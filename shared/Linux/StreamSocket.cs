@@ -65,14 +65,13 @@ public static unsafe class StreamSocket
         }
     }
 
-    /// <summary>Non-blocking listener on a path that does not exist yet.</summary>
+    /// <summary>Non-blocking listener on a path that does not exist yet, for this user and its group (0660).</summary>
     public static Fd ListenUnix(string path)
     {
         Fd fd = Fd.Own(Sys.Socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK), "socket", path);
         try
         {
-            SockaddrUn own = UnixAddress(path);
-            LinuxException.Check(Sys.Bind(fd.Value, &own, sizeof(SockaddrUn)), "bind", path);
+            LinuxException.Check(BindForGroup(fd.Value, UnixAddress(path)), "bind", path);
             LinuxException.Check(Sys.Listen(fd.Value, 1024), "listen", path);
             return fd;
         }
@@ -126,6 +125,29 @@ public static unsafe class StreamSocket
         // The maximum first: af_vsock clamps the size to it (vsock_update_buffer_size).
         LinuxException.Check(Sys.SetOption(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, (ulong)bytes), "setsockopt BUFFER_MAX_SIZE", subject);
         LinuxException.Check(Sys.SetOption(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, (ulong)bytes), "setsockopt BUFFER_SIZE", subject);
+    }
+
+    /// <summary>
+    /// A socket's file has mode 0777 without the umask (unix_bind), and the threads of a process share that. A chmod(2) afterwards would follow the link that the
+    /// owner of the folder, a VMM perhaps, has put in its place meanwhile: so the file is made by a thread that has a umask of its own.
+    /// </summary>
+    private static int BindForGroup(int fd, SockaddrUn address)
+    {
+        const uint NotForGroup = 0x4F; // 0117
+        int result = 0;
+        Thread thread = new(() =>
+        {
+            SockaddrUn own = address;
+            result = Sys.Unshare(CLONE_FS);
+            if (result == 0)
+            {
+                Sys.SetFileModeMask(NotForGroup);
+                result = Sys.Bind(fd, &own, sizeof(SockaddrUn));
+            }
+        });
+        thread.Start();
+        thread.Join();
+        return result;
     }
 
     private static void BindPrivileged(int fd)

@@ -153,6 +153,12 @@ public static unsafe class Sys
 
     public static int Bind(int fd, void* address, int bytes) => Result(TmdsLibC.bind(fd, (sockaddr*)address, bytes));
 
+    /// <summary>The calling thread stops sharing what the flags say with the other threads of the process.</summary>
+    public static int Unshare(int flags) => Result(TmdsLibC.unshare(flags));
+
+    /// <summary>Never fails (umask(2)).</summary>
+    public static void SetFileModeMask(uint mask) => TmdsLibC.umask((mode_t)mask);
+
     /// <summary>EINTR is not retried: the connection goes on in the background and a second call would answer EALREADY (connect(2)).</summary>
     public static int Connect(int fd, void* address, int bytes) => Result(TmdsLibC.connect(fd, (sockaddr*)address, bytes));
 

@@ -3,10 +3,10 @@ namespace VsockPair.Protocol;
 /// <summary>What an agent says of itself and its guest when it opens a session. All of it is a claim.</summary>
 public readonly record struct ControlHello
 {
-    // Capabilities came later: an agent of the first days ends before them.
+    // Capabilities and then the boot clock came later: an agent of the first days ends before them.
     private const int FieldsOfFirstAgents = 12;
 
-    public int Fields => FieldsOfFirstAgents + (Capabilities is null ? 0 : 1);
+    public int Fields => FieldsOfFirstAgents + (BootClock is not null ? 2 : Capabilities is not null ? 1 : 0);
 
     /// <summary>New for each start of the agent.</summary>
     public Guid AgentInstance { get; init; }
@@ -39,6 +39,9 @@ public readonly record struct ControlHello
     /// <summary>Null for an agent that is older than this field.</summary>
     public AgentCapabilities? Capabilities { get; init; }
 
+    /// <summary>CLOCK_BOOTTIME in ns when this was sent: less than the collector has seen of this boot is a snapshot that was restored. Null for an agent that is older than this field.</summary>
+    public long? BootClock { get; init; }
+
     internal void Write(ref FrameWriter writer)
     {
         writer.Write(AgentInstance);
@@ -53,9 +56,13 @@ public readonly record struct ControlHello
         writer.Write((uint)SubBufferBytes);
         writer.Write(TraceClock);
         writer.Write(Notes);
-        if (Capabilities is AgentCapabilities capabilities)
+        if (Capabilities is not null || BootClock is not null)
         {
-            writer.Write((uint)capabilities);
+            writer.Write((uint)(Capabilities ?? AgentCapabilities.None));
+        }
+        if (BootClock is long bootClock)
+        {
+            writer.Write(bootClock);
         }
     }
 
@@ -76,6 +83,11 @@ public readonly record struct ControlHello
         {
             return false;
         }
+        long? bootClock = null;
+        if (reader.Fields > Hello.CommonFields + FieldsOfFirstAgents + 1 && !reader.TryRead(out bootClock))
+        {
+            return false;
+        }
         hello = new ControlHello
         {
             AgentInstance = instance,
@@ -91,6 +103,7 @@ public readonly record struct ControlHello
             TraceClock = clock,
             Notes = notes,
             Capabilities = hasCapabilities ? (AgentCapabilities)capabilities : null,
+            BootClock = bootClock,
         };
         return true;
     }

@@ -37,6 +37,7 @@ internal static class ProtocolExamples
                 TraceClock = "boot",
                 Notes = ["no pstore"],
                 Capabilities = AgentCapabilities.TraceControl,
+                BootClock = 5_000_000_000,
             },
         }),
         ["hello-kmsg"] = ProtocolExample.Of(Connection(ConnectionKind.Kmsg)),

@@ -6,16 +6,19 @@ namespace VsockPair.Shared.Tests;
 public sealed class TraceMessageTests
 {
     [Fact]
-    public void Control_hello_of_the_first_agents_has_no_capabilities()
+    public void Control_hello_of_the_first_agents_has_no_capabilities_and_no_clock()
     {
+        const int BootClockBytes = 9;
         byte[] bytes = ProtocolExamples.All["hello-control"].Bytes();
-        // One field less, and its byte gone.
-        bytes[6]--;
-        Assert.True(Frame.TryDecode(bytes.AsSpan(Frame.PrefixBytes, bytes.Length - Frame.PrefixBytes - 1), out Hello hello));
-        Assert.Null(hello.Control.Capabilities);
-        Assert.Equal(16, hello.Fields);
-        byte[] again = new byte[Wire.MaxFrameBytes];
-        Assert.Equal(bytes.Length - 1, Frame.Encode(hello, again));
+        // One field less, and its bytes gone: an agent that does not tell its clock. Then another: one that answers no requests.
+        foreach ((int fields, int gone, AgentCapabilities? capabilities) in ((int, int, AgentCapabilities?)[])[(17, BootClockBytes, AgentCapabilities.TraceControl), (16, BootClockBytes + 1, null)])
+        {
+            bytes[6]--;
+            Assert.True(Frame.TryDecode(bytes.AsSpan(Frame.PrefixBytes, bytes.Length - Frame.PrefixBytes - gone), out Hello hello));
+            Assert.Equal((fields, capabilities, null), (hello.Fields, hello.Control.Capabilities, hello.Control.BootClock));
+            byte[] again = new byte[Wire.MaxFrameBytes];
+            Assert.Equal(bytes.Length - gone, Frame.Encode(hello, again));
+        }
     }
 
     [Theory]

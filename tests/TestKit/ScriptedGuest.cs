@@ -29,6 +29,9 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
 
     public Guid PreviousSession { get; set; }
 
+    /// <summary>Of its CLOCK_BOOTTIME to this machine's: a restored snapshot goes on where its clock was.</summary>
+    public TimeSpan ClockOffset { get; set; }
+
     public int Cpus { get; init; } = 4;
 
     public string KernelRelease { get; init; } = "6.12.0-scripted";
@@ -37,11 +40,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
     public AgentCapabilities? Capabilities { get; init; } = AgentCapabilities.TraceControl;
 
     /// <summary>What a ping is answered with.</summary>
-    public Func<Ping, Pong> AnswerPing { get; set; } = ping =>
-    {
-        long boot = Environment.TickCount64 * 1_000_000;
-        return new Pong(ping.Number, boot, DateTime.UtcNow.Ticks * 100, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? 100 : null);
-    };
+    public Func<Ping, Pong>? AnswerPing { get; set; }
 
     /// <summary>Of the live session.</summary>
     public Welcome Session { get; private set; }
@@ -71,6 +70,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
             SubBufferBytes = 4096,
             TraceClock = "boot",
             Notes = [],
+            BootClock = BootClock,
             Capabilities = Capabilities,
         },
     };
@@ -214,6 +214,14 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
         _control.Dispose();
     }
 
+    private long BootClock => (Environment.TickCount64 + (long)ClockOffset.TotalMilliseconds) * 1_000_000;
+
+    private Pong Answer(Ping ping)
+    {
+        long boot = BootClock;
+        return new Pong(ping.Number, boot, DateTime.UtcNow.Ticks * 100, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? boot : null, ping.WithLocalClock ? 100 : null);
+    }
+
     private BlockingCollection<byte[]> AnswersTo(uint id) => _answers.GetOrAdd(id, _ => []);
 
     private void AnswerControl(ScriptedGuestLink link)
@@ -224,7 +232,7 @@ public sealed class ScriptedGuest(string socketPath) : IDisposable
             {
                 if (Frame.TryDecode(body, out Ping ping))
                 {
-                    link.Send(AnswerPing(ping));
+                    link.Send(AnswerPing?.Invoke(ping) ?? Answer(ping));
                 }
                 else if (Frame.TryDecode(body, out Heartbeat heartbeat))
                 {

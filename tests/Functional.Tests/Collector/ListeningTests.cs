@@ -31,6 +31,45 @@ public sealed class ListeningTests : IDisposable
     }
 
     [Fact]
+    public void A_socket_gets_its_mode_though_the_folders_owner_puts_a_link_in_its_place()
+    {
+        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        const UnixFileMode ForGroup = Private | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
+        string vms = Directory.CreateDirectory(Path.Combine(_store.Root, "vms")).FullName;
+        string secret = Path.Combine(_store.Root, "secret");
+        File.WriteAllText(secret, "of somebody else");
+        File.SetUnixFileMode(secret, Private);
+        string[] sockets = [.. Enumerable.Range(0, 200).Select(i => Path.Combine(Directory.CreateDirectory(Path.Combine(vms, $"vm{i:D3}")).FullName, "vm.sock_829"))];
+        using CancellationTokenSource done = new();
+        Thread owner = new(() =>
+        {
+            HashSet<string> left = [.. sockets];
+            while (!done.IsCancellationRequested)
+            {
+                foreach (string socket in left)
+                {
+                    if (File.Exists(socket))
+                    {
+                        File.Move(socket, socket + ".moved");
+                        File.CreateSymbolicLink(socket, secret);
+                        left.Remove(socket);
+                        break;
+                    }
+                }
+            }
+        });
+        owner.Start();
+        using (InProcessCollector collector = Template(vms))
+        {
+            TestStore.Await(() => sockets.All(s => File.Exists(s + ".moved")), "the owner of the folders was everywhere");
+            done.Cancel();
+            owner.Join();
+        }
+        Assert.All(sockets, s => Assert.Equal(ForGroup, File.GetUnixFileMode(s + ".moved")));
+        Assert.Equal(Private, File.GetUnixFileMode(secret));
+    }
+
+    [Fact]
     public void A_stale_socket_is_replaced_and_a_live_one_is_left_alone()
     {
         string vms = Directory.CreateDirectory(Path.Combine(_store.Root, "vms")).FullName;

@@ -123,7 +123,8 @@ public sealed class SessionTests : IDisposable
         Assert.Equal(older + (long)ring.ReadEvents, TestStore.StoredEvents(boot, 0) + TestStore.Lost(boot, 0, "transport"));
         Assert.Equal(2 * ring.MaxEvents, TestStore.Lost(boot, 0, "transport"));
         Assert.Equal(10, TestStore.Lost(boot, 0, "ring"));
-        Assert.Equal((ulong)older, _store.BootRecord(guest).Rings["cpu0"].ReadEventsBefore);
+        byte[] record = File.ReadAllBytes(StorePaths.Ring(boot, 0));
+        Assert.Equal((ulong)older, System.Text.Json.JsonSerializer.Deserialize(record, StoreJson.Default.RingRecord)!.ReadEventsBefore);
     }
 
     [Fact]
@@ -150,6 +151,33 @@ public sealed class SessionTests : IDisposable
         Assert.Equal(2, Directory.GetDirectories(StorePaths.Boots(_store.Guest)).Length);
         Assert.Empty(TestStore.Segments(_store.Boot(guest), 0));
         _store.AssertExact(_store.Boot(guest, life: 1), ring);
+    }
+
+    [Fact]
+    public async Task A_snapshot_of_the_session_that_is_still_the_last_one_is_another_life()
+    {
+        InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket) { ClockOffset = TimeSpan.FromMinutes(-10) };
+        guest.Connect();
+        using ScriptedGuestLink kmsg = guest.OpenKmsg(out _);
+        ScriptedGuest.SendKmsg(kmsg, string.Concat(Enumerable.Range(0, 100).Select(i => ScriptedGuest.KmsgRecord((ulong)i, "the first life"))));
+        Assert.Equal(99ul, kmsg.Receive<KmsgAck>().Sequence);
+        // Pongs count too: ten minutes pass in this session.
+        guest.ClockOffset = TimeSpan.Zero;
+        string clock = StorePaths.Clock(_store.Boot(guest));
+        TestStore.Await(() => File.Exists(clock) && File.ReadAllText(clock).EndsWith('\n'), "a burst of pings is answered", seconds: 30);
+
+        using ScriptedGuest reverted = new(_store.Socket) { BootId = guest.BootId, PreviousSession = guest.PreviousSession, ClockOffset = TimeSpan.FromMinutes(-5) };
+        reverted.Connect();
+        using ScriptedGuestLink again = reverted.OpenKmsg(out ulong next);
+        Assert.Equal(0ul, next);
+        ScriptedGuest.SendKmsg(again, ScriptedGuest.KmsgRecord(50, "the second life"));
+        Assert.Equal(50ul, again.Receive<KmsgAck>().Sequence);
+        // The same life comes back to its own folder: its clock goes on.
+        reverted.Connect();
+        await collector.StopAsync();
+        Assert.Contains("the second life", TestStore.Kmsg(_store.Boot(guest, life: 1)), StringComparison.Ordinal);
+        Assert.Equal(2, Directory.GetDirectories(StorePaths.Boots(_store.Guest)).Length);
     }
 
     [Fact]
@@ -274,6 +302,29 @@ public sealed class SessionTests : IDisposable
         after.Connect();
         TestStore.Await(() => _store.BootRecord(before).EndReason == "superseded", "the older boot has ended");
         Assert.Null(_store.BootRecord(after).Ended);
+    }
+
+    [Fact]
+    public void Of_two_boots_that_come_at_once_the_one_that_is_live_has_not_ended()
+    {
+        using InProcessCollector collector = new(_store, times: new SessionTimes { AcceptsPerSecond = 1000 });
+        using ScriptedGuest one = new(_store.Socket);
+        using ScriptedGuest other = new(_store.Socket);
+        for (int round = 0; round < 8; round++)
+        {
+            using Barrier start = new(2);
+            Parallel.ForEach([one, other], new ParallelOptions { MaxDegreeOfParallelism = 2 }, guest =>
+            {
+                start.SignalAndWait();
+                guest.PreviousSession = Guid.Empty;
+                guest.Connect();
+            });
+            string[] live = [];
+            TestStore.Await(() => (live = [.. collector.Status.Guests.Single().Boots.Where(b => b.ConnectedSince is not null).Select(b => b.Boot)]).Length == 1, "one session is left");
+            ScriptedGuest winner = one.BootId.ToString() == live[0] ? one : other;
+            ScriptedGuest loser = winner == one ? other : one;
+            TestStore.Await(() => _store.BootRecord(winner).Ended is null && _store.BootRecord(loser).EndReason == "superseded", "the records say so", seconds: 4);
+        }
     }
 
     [Fact]

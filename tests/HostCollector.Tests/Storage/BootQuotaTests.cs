@@ -72,6 +72,78 @@ public sealed class BootQuotaTests : IDisposable
         Assert.Equal(0, Forget());
     }
 
+    [Fact]
+    public void A_boot_that_a_session_holds_is_not_removed_whatever_its_record_says()
+    {
+        BootStore held = _fixture.BeginSession();
+        _fixture.Guest.SaveRecord(_ => new GuestRecord { Name = StoreFixture.GuestName, IdentifiedBy = "socket", FirstSeen = held.Now, LastSeen = held.Now });
+        held.Change(r => r with { Ended = held.Now, EndReason = "superseded" });
+        held.Save();
+        _fixture.Clock.Advance(TimeSpan.FromDays(8));
+        Assert.Equal(0, Forget());
+        for (int i = 0; i < MaxBoots; i++)
+        {
+            _fixture.Clock.Advance(TimeSpan.FromSeconds(10));
+            End(_fixture.BeginSession(Guid.NewGuid()));
+        }
+        Assert.Equal(MaxBoots, _fixture.Guest.BootFolders.Count());
+        Assert.True(Directory.Exists(held.Folder));
+        held.Holds.Return();
+        _fixture.Clock.Advance(TimeSpan.FromSeconds(10));
+        End(_fixture.BeginSession(Guid.NewGuid()));
+        Assert.False(Directory.Exists(held.Folder));
+    }
+
+    [Fact]
+    public async Task Boots_that_are_over_are_let_go_of_and_come_back_from_their_files()
+    {
+        ScriptedGuestRing ring = new(0);
+        BootStore first = _fixture.BeginSession();
+        first.Stream(0).Settle(ring.Hello);
+        StoreFixture.Append(first.Stream(0), ring.TakeSubBuffers(2), 4096);
+        _fixture.Guest.LetGoOfEnded();
+        for (int i = 0; i < 10; i++)
+        {
+            _fixture.Clock.Advance(TimeSpan.FromSeconds(10));
+            BootStore next = _fixture.BeginSession(Guid.NewGuid());
+            next.Stream(0).Settle(new ScriptedGuestRing(0).Hello);
+            End(next);
+        }
+        first.Change(r => r with { Ended = first.Now, EndReason = "superseded" });
+        first.Save();
+        _fixture.Guest.LetGoOfEnded();
+        Assert.Equal(2, _fixture.Guest.Boots.Count);
+        // It is held, and then its segment is open, and then waits to be closed.
+        first.Holds.Return();
+        _fixture.Guest.LetGoOfEnded();
+        Assert.Contains(first, _fixture.Guest.Boots);
+        first.CloseFiles();
+        await _fixture.Store.Worker.FlushAsync();
+        _fixture.Guest.LetGoOfEnded();
+        Assert.DoesNotContain(first, _fixture.Guest.Boots);
+        Assert.False(first.Holds.TryTake());
+
+        BootStore again = _fixture.BeginSession();
+        Assert.Equal(first.Folder, again.Folder);
+        Assert.NotSame(first, again);
+        Assert.True(again.Stream(0).Settle(ring.Hello));
+        Assert.Equal((ring.ReadEvents, 0ul, 0ul), again.Stream(0).Figures);
+    }
+
+    [Fact]
+    public void A_killed_collector_still_knows_how_far_the_guests_clock_was()
+    {
+        BootStore boot = _fixture.BeginSession(_fixture.BootId, bootClock: 1000);
+        boot.AppendClock(new ClockSample { Time = boot.Now, HostMonotonic = 1, HostRealTime = 1, GuestBoot = 3000, GuestRealTime = 1, Error = 1 });
+        // Torn by the kill.
+        File.AppendAllText(StorePaths.Clock(boot.Folder), "{\"time\":");
+        _fixture.Restart();
+        Assert.Equal($"{_fixture.BootId}.1", _fixture.BeginSession(_fixture.BootId, bootClock: 2999).Name);
+        _fixture.Restart();
+        Assert.Equal($"{_fixture.BootId}.1", _fixture.BeginSession(_fixture.BootId, bootClock: 2999).Name);
+        Assert.Equal($"{_fixture.BootId}.1", _fixture.BeginSession(_fixture.BootId).Name);
+    }
+
     public void Dispose() => _fixture.Dispose();
 
     private int Forget() => _fixture.Guest.ForgetBoots(_fixture.Store.Now - TimeSpan.FromDays(7));
@@ -80,5 +152,6 @@ public sealed class BootQuotaTests : IDisposable
     {
         boot.Change(r => r with { Ended = boot.Now, EndReason = "goodbye" });
         boot.Save();
+        boot.Holds.Return();
     }
 }

@@ -3,26 +3,26 @@ using VsockPair.TestKit;
 
 namespace VsockPair.HostCollector.Tests.Storage;
 
-/// <summary>A new generation of a ring, with the collector killed at each point between its lines and boot.json.</summary>
+/// <summary>A new generation of a ring, with the collector killed at each point between its lines and the ring's record.</summary>
 public sealed class GenerationTests : IDisposable
 {
     private readonly StoreFixture _fixture = new();
     private readonly ScriptedGuestRing _ring = new(0);
 
     [Fact]
-    public void Killed_before_boot_json_has_the_new_generation_nothing_is_declared_twice()
+    public void Killed_before_its_record_has_the_new_generation_nothing_is_declared_twice()
     {
         BeginFirst();
-        byte[] record = File.ReadAllBytes(StorePaths.BootRecord(_fixture.BootFolder));
+        byte[] record = File.ReadAllBytes(StorePaths.Ring(_fixture.BootFolder, 0));
         _ring.NewGeneration();
         _fixture.BeginSession().Stream(0).Settle(_ring.Hello);
         _fixture.Restart();
-        File.WriteAllBytes(StorePaths.BootRecord(_fixture.BootFolder), record);
+        File.WriteAllBytes(StorePaths.Ring(_fixture.BootFolder, 0), record);
         AssertExactAfterHello();
     }
 
     [Fact]
-    public void Killed_after_boot_json_and_before_its_lines_the_next_Hello_declares_them()
+    public void Killed_after_its_record_and_before_its_lines_the_next_Hello_declares_them()
     {
         BeginFirst();
         byte[] lines = File.ReadAllBytes(StorePaths.Losses(_fixture.BootFolder));
@@ -34,12 +34,12 @@ public sealed class GenerationTests : IDisposable
     }
 
     [Fact]
-    public void While_boot_json_cannot_be_written_nothing_of_the_new_generation_is_declared()
+    public void While_its_record_cannot_be_written_nothing_of_the_new_generation_is_declared()
     {
         BeginFirst();
         long before = _fixture.Lost("transport");
         VcpuStream stream = _fixture.BeginSession().Stream(0);
-        string blocked = StorePaths.BootRecord(_fixture.BootFolder) + DurableFile.TemporarySuffix;
+        string blocked = StorePaths.Ring(_fixture.BootFolder, 0) + DurableFile.TemporarySuffix;
         Directory.CreateDirectory(blocked);
         SecondRing();
         Assert.ThrowsAny<Exception>(() => stream.Settle(_ring.Hello));
@@ -47,6 +47,26 @@ public sealed class GenerationTests : IDisposable
         Directory.Delete(blocked);
         _fixture.Restart();
         AssertExactAfterHello();
+    }
+
+    [Fact]
+    public void A_new_generation_writes_its_own_record_and_not_the_boots()
+    {
+        BootStore boot = _fixture.BeginSession();
+        boot.Save();
+        string record = StorePaths.BootRecord(boot.Folder);
+        byte[] before = File.ReadAllBytes(record);
+        File.SetLastWriteTimeUtc(record, DateTime.UnixEpoch);
+        ScriptedGuestRing ring = new(3);
+        for (int i = 0; i < 20; i++)
+        {
+            ring.NewGeneration();
+            Assert.True(boot.Stream(3).Settle(ring.Hello));
+        }
+        Assert.Equal(before, File.ReadAllBytes(record));
+        Assert.Equal(DateTime.UnixEpoch, File.GetLastWriteTimeUtc(record));
+        _fixture.Restart();
+        Assert.Equal(ring.Generation, _fixture.BeginSession().StreamIfKnown(3)?.Ring?.Generation);
     }
 
     /// <summary>Also when the collector that stored it was killed: an export places the loss behind it.</summary>

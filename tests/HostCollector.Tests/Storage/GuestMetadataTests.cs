@@ -98,6 +98,7 @@ public sealed class GuestMetadataTests : IDisposable
     {
         BootStore boot = EndedBoot(out DateTimeOffset end);
         boot.Save(synced: true);
+        boot.Holds.Return();
         _fixture.Guest.SaveRecord(_ => new GuestRecord { Name = StoreFixture.GuestName, IdentifiedBy = "socket", FirstSeen = end, LastSeen = end });
         Assert.Equal(1, _fixture.Guest.ForgetBoots(end.AddSeconds(1)));
         Assert.False(Has("a"));

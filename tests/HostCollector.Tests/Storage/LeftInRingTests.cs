@@ -40,11 +40,13 @@ public sealed class LeftInRingTests : IDisposable
     {
         Leave();
         byte[] record = File.ReadAllBytes(StorePaths.BootRecord(_fixture.BootFolder));
+        byte[] ring = File.ReadAllBytes(StorePaths.Ring(_fixture.BootFolder, 0));
         _fixture.Restart();
         _fixture.BeginSession(Guid.NewGuid());
         Assert.Equal(4 + Left, _fixture.Lost("ring"));
         _fixture.Restart();
         File.WriteAllBytes(StorePaths.BootRecord(_fixture.BootFolder), record);
+        File.WriteAllBytes(StorePaths.Ring(_fixture.BootFolder, 0), ring);
         _fixture.BeginSession(Guid.NewGuid());
         Assert.Equal(4 + Left, _fixture.Lost("ring"));
     }

@@ -16,7 +16,7 @@ public sealed class RecoveryTests : IDisposable
         byte[] whole = ring.TakeSubBuffers(3);
         string file = Path.Combine(_folder.FullName, StorePaths.SegmentName(1, 4096));
         await File.WriteAllBytesAsync(file, [.. whole, .. new byte[100]]);
-        Assert.Equal(ring.ReadEvents, SegmentRecovery.Recover(_folder.FullName, _worker));
+        Assert.Equal(ring.ReadEvents, SegmentRecovery.Recover(_folder.FullName, _worker.Post));
         await _worker.FlushAsync();
         Assert.Equal(whole, await File.ReadAllBytesAsync(file));
         SegmentSummary sum = SegmentSum.TryRead(file)!;
@@ -44,11 +44,11 @@ public sealed class RecoveryTests : IDisposable
         ScriptedGuestRing ring = new(0);
         string file = Path.Combine(_folder.FullName, StorePaths.SegmentName(1, 4096));
         await File.WriteAllBytesAsync(file, ring.TakeSubBuffers(2));
-        SegmentRecovery.Recover(_folder.FullName, _worker);
+        SegmentRecovery.Recover(_folder.FullName, _worker.Post);
         await _worker.FlushAsync();
         byte[] sum = await File.ReadAllBytesAsync(SegmentSum.PathOf(file));
         await File.AppendAllTextAsync(file, "bit rot");
-        Assert.Equal(ring.ReadEvents, SegmentRecovery.Recover(_folder.FullName, _worker));
+        Assert.Equal(ring.ReadEvents, SegmentRecovery.Recover(_folder.FullName, _worker.Post));
         await _worker.FlushAsync();
         Assert.Equal(2 * 4096 + 7, new FileInfo(file).Length);
         Assert.Equal(sum, await File.ReadAllBytesAsync(SegmentSum.PathOf(file)));
@@ -59,7 +59,7 @@ public sealed class RecoveryTests : IDisposable
     {
         string file = Path.Combine(_folder.FullName, StorePaths.SegmentName(1, 4096));
         File.WriteAllBytes(file, new byte[4095]);
-        Assert.Equal(0ul, SegmentRecovery.Recover(_folder.FullName, _worker));
+        Assert.Equal(0ul, SegmentRecovery.Recover(_folder.FullName, _worker.Post));
         Assert.False(File.Exists(file));
     }
 
@@ -70,7 +70,7 @@ public sealed class RecoveryTests : IDisposable
         string file = Path.Combine(_folder.FullName, StorePaths.KmsgName(2));
         await File.WriteAllTextAsync(file, whole + "6,6,60,-;to");
         List<(ulong, ulong)> gaps = [];
-        Assert.Equal(6ul, KmsgRecovery.Recover(_folder.FullName, _worker, (first, last) => gaps.Add((first, last)), () => { }));
+        Assert.Equal(6ul, KmsgRecovery.Recover(_folder.FullName, _worker.Post, (first, last) => gaps.Add((first, last)), () => { }));
         await _worker.FlushAsync();
         Assert.Equal([(0ul, 1ul), (3ul, 4ul)], gaps);
         Assert.Equal(whole, await File.ReadAllTextAsync(file));

@@ -40,10 +40,11 @@ internal sealed class StoreFixture : IDisposable
 
     public BootStore BeginSession() => BeginSession(BootId);
 
-    public BootStore BeginSession(Guid bootId, string guestName = GuestName)
+    /// <param name="bootClock">What the guest tells of its CLOCK_BOOTTIME.</param>
+    public BootStore BeginSession(Guid bootId, string guestName = GuestName, long? bootClock = null)
     {
         using ScriptedGuest guest = new("unused");
-        return Store.Guest(guestName).BeginSession(bootId, guest.ControlHello.Control, Guid.NewGuid());
+        return Store.Guest(guestName).BeginSession(bootId, guest.ControlHello.Control with { BootClock = bootClock }, Guid.NewGuid());
     }
 
     /// <summary>The collector dies and another starts. Nothing that was in memory only is written.</summary>
