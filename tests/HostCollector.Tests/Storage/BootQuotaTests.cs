@@ -78,7 +78,7 @@ public sealed class BootQuotaTests : IDisposable
         BootStore held = _fixture.BeginSession();
         _fixture.Guest.SaveRecord(_ => new GuestRecord { Name = StoreFixture.GuestName, IdentifiedBy = "socket", FirstSeen = held.Now, LastSeen = held.Now });
         held.Change(r => r with { Ended = held.Now, EndReason = "superseded" });
-        held.Save();
+        held.Save(synced: true);
         _fixture.Clock.Advance(TimeSpan.FromDays(8));
         Assert.Equal(0, Forget());
         for (int i = 0; i < MaxBoots; i++)
@@ -110,7 +110,7 @@ public sealed class BootQuotaTests : IDisposable
             End(next);
         }
         first.Change(r => r with { Ended = first.Now, EndReason = "superseded" });
-        first.Save();
+        first.Save(synced: true);
         _fixture.Guest.LetGoOfEnded();
         Assert.Equal(2, _fixture.Guest.Boots.Count);
         // It is held, and then its segment is open, and then waits to be closed.
@@ -151,7 +151,7 @@ public sealed class BootQuotaTests : IDisposable
     private static void End(BootStore boot)
     {
         boot.Change(r => r with { Ended = boot.Now, EndReason = "goodbye" });
-        boot.Save();
+        boot.Save(synced: true);
         boot.Holds.Return();
     }
 }

@@ -31,7 +31,7 @@ public sealed class RecoveryTests : IDisposable
         byte[] written = [.. ring.TakeSubBuffers(2), .. new byte[4096], .. ring.TakeSubBuffers(1), .. new byte[4096]];
         string file = Path.Combine(_folder.FullName, StorePaths.SegmentName(1, 4096));
         await File.WriteAllBytesAsync(file, [.. written, .. new byte[4096]]);
-        Assert.Equal(ring.ReadEvents, SegmentRecovery.Recover(_folder.FullName, _worker));
+        Assert.Equal(ring.ReadEvents, SegmentRecovery.Recover(_folder.FullName, _worker.Post));
         await _worker.FlushAsync();
         Assert.Equal(written[..(4 * 4096)], await File.ReadAllBytesAsync(file));
         SegmentSummary sum = SegmentSum.TryRead(file)!;
