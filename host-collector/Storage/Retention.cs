@@ -12,6 +12,9 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     /// <summary>Below this the disk counts as full, however little KeepFree asks for: ledgers, kernel logs and records need some room.</summary>
     private const long LeastFree = 8 << 20;
 
+    /// <summary>What is kept free of a quota for what comes before the next run: a segment, and at most this part of it.</summary>
+    private const int HeadroomShare = 16;
+
     /// <summary>Files whose lines share one fsync. A stream that opens waits for it.</summary>
     private const int FilesPerBatch = 256;
 
@@ -55,10 +58,11 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     private void Keep(GuestStore guest, bool kmsg, long quota)
     {
         List<StoredFile> remove = [];
+        long target = quota - Math.Min(options.SegmentBytes, quota / HeadroomShare);
         long used = OpenBytes(guest, kmsg) + _closed[guest.Name].Where(f => f.IsKmsg == kmsg).Sum(f => f.Bytes);
         foreach (StoredFile file in _closed[guest.Name].Where(f => f.IsKmsg == kmsg))
         {
-            if (used <= quota)
+            if (used <= target)
             {
                 break;
             }
@@ -66,7 +70,7 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
             remove.Add(file);
         }
         Remove(guest, remove, kmsg ? "KmsgQuota" : "TraceQuota");
-        if (used > quota)
+        if (used > target)
         {
             // All that is left is open: the oldest is closed, and can be removed the next time.
             CloseOldestOpen(guest, kmsg);

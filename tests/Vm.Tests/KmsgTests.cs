@@ -11,7 +11,7 @@ public sealed class KmsgTests(ITestOutputHelper output)
     private const int Records = 50_000;
 
     [Fact]
-    public async Task Fifty_thousand_records_of_every_shape_arrive_or_are_declared_lost()
+    public async Task Fifty_thousand_records_of_every_shape_arrive()
     {
         await using Lab lab = new();
         await lab.Collector.StartAsync();
@@ -33,15 +33,18 @@ public sealed class KmsgTests(ITestOutputHelper output)
         output.WriteLine($"the guest shows {expected.Count} records, {stored.Count} are stored, {lost} declared lost");
 
         Assert.True(expected.Count >= Records, $"the guest's own log kept only {expected.Count} records");
+        // The guest's log has room for all of them, so nothing may be lost; what its kernel wrote after the dump comes on top.
+        Assert.Equal(0, lost);
         ulong last = stored[^1].Sequence;
-        Assert.Equal((long)last + 1, stored.Count + lost);
+        Assert.InRange(last, expected.Keys.Max(), ulong.MaxValue);
+        Assert.Equal((long)last + 1, stored.Count);
         Assert.Equal(stored.Select(record => record.Sequence).Distinct().Order(), stored.Select(record => record.Sequence));
         foreach (KmsgText record in stored.Where(record => expected.ContainsKey(record.Sequence)))
         {
             Assert.Equal(expected[record.Sequence], record.Raw);
         }
         long loaded = stored.Count(record => record.Raw.Contains(";kmsg-load ", StringComparison.Ordinal));
-        Assert.True(loaded + lost >= Records, $"{loaded} of {Records} written records are stored and {lost} declared lost");
+        Assert.True(loaded >= Records, $"{loaded} of {Records} written records are stored");
         Assert.Contains(stored, record => record.Raw.Contains("first line\\x0asecond line", StringComparison.Ordinal));
         Assert.Contains(stored, record => record.Raw.Contains("\\xff\\xfe\\xc3(", StringComparison.Ordinal));
     }

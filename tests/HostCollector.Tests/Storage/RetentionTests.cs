@@ -108,6 +108,61 @@ public sealed class RetentionTests : IDisposable
     }
 
     [Fact]
+    public async Task The_kernel_log_has_a_quota_of_its_own()
+    {
+        using StoreFixture fixture = new(new StoreOptions { KeepFree = 0, TotalShare = 1, SegmentBytes = 64 << 10, TraceQuota = 128 << 10, KmsgQuota = 64 << 10 });
+        BootStore boot = fixture.BeginSession();
+        VcpuStream trace = boot.Stream(0);
+        trace.Settle(_ring.Hello);
+        StoreFixture.Append(trace, _ring.TakeSubBuffers(3), 4096);
+        KmsgStream log = boot.Kmsg();
+        Retention retention = fixture.Retention();
+        const int Records = 3000;
+        for (ulong i = 0; i < Records; i++)
+        {
+            Assert.Equal(AppendState.Stored, log.Append(System.Text.Encoding.ASCII.GetBytes(ScriptedGuest.KmsgRecord(i, new string('x', 100)))));
+            if (i % 50 == 0)
+            {
+                await fixture.Store.Worker.FlushAsync();
+                retention.Run();
+                Assert.InRange(Directory.GetFiles(StorePaths.Kmsg(fixture.BootFolder)).Sum(DiskUsage.Bytes), 1, (64 << 10) + (16 << 10));
+            }
+        }
+        Assert.All(fixture.GuestLosses, l => Assert.Equal(KmsgStream.Name, l.Stream));
+        Assert.Equal(0ul, fixture.GuestLosses[0].First);
+        // The newest are there, and each of the others is in the ledger.
+        long kept = Directory.GetFiles(StorePaths.Kmsg(fixture.BootFolder), "*.kmsg").Sum(f => File.ReadAllLines(f).LongLength);
+        Assert.Equal(Records, kept + fixture.GuestLosses.Sum(l => l.Records));
+        Assert.Equal(fixture.GuestLosses[^1].Last, (ulong)(Records - kept) - 1);
+    }
+
+    [Fact]
+    public async Task Over_the_share_of_all_guests_it_is_the_largest_that_loses()
+    {
+        DiskSpace.Read(Path.GetTempPath(), out long total, out _);
+        using StoreFixture fixture = new(new StoreOptions { KeepFree = 0, TotalShare = (160.0 * 1024) / total, SegmentBytes = 16 << 10 });
+        Dictionary<string, ScriptedGuestRing> rings = new() { ["small"] = new(0), ["large"] = new(0) };
+        foreach ((string name, int segments) in new[] { ("small", 2), ("large", 12) })
+        {
+            VcpuStream stream = fixture.BeginSession(Guid.NewGuid(), name).Stream(0);
+            stream.Settle(rings[name].Hello);
+            for (int i = 0; i < segments; i++)
+            {
+                StoreFixture.Append(stream, rings[name].TakeSubBuffers(3), 4096);
+                stream.RotateOlderThan(TimeSpan.Zero);
+                await fixture.Store.Worker.FlushAsync();
+            }
+        }
+        fixture.Retention().Run();
+        string[] Held(string guest) => Directory.GetFiles(fixture.Store.Guest(guest).Folder, "*.pages", SearchOption.AllDirectories);
+        Assert.Equal(2, Held("small").Length);
+        Assert.InRange(Held("large").Length, 1, 11);
+        Assert.InRange(
+            Directory.GetFiles(Path.Combine(fixture.Store.Folder, "guests"), "*.pages*", SearchOption.AllDirectories).Sum(DiskUsage.Bytes), 1, 160 << 10);
+        Assert.Empty(LossLedger.Read(StorePaths.Losses(fixture.Store.Guest("small").Folder)));
+    }
+
+    [Fact]
     public async Task Guests_that_connect_while_it_runs_do_it_no_harm()
     {
         Retention retention = _fixture.Retention();
