@@ -25,7 +25,7 @@ internal enum CompressionEnd
 /// <param name="reached">Called between the steps: tests die there.</param>
 internal sealed unsafe class SegmentCompression(StorageWorker worker, Action pace, Action<string>? reached = null) : IDisposable
 {
-    /// <summary>Measured on scheduler recordings: README, "What it costs".</summary>
+    /// <summary>Measured on scheduler recordings: README, "The store".</summary>
     private const int Level = 3;
 
     private const uint Mode = 0x1A0; // 0640

@@ -49,9 +49,10 @@ public sealed class StoredSegment(string path)
     public bool IsClosed => File.Exists(Path + ".sum");
 
     /// <summary>Walks every whole slot. A slot that is no sub-buffer, or does not lie in time order, fails the test.</summary>
-    public long CountEvents()
+    public long CountEvents() => CountEvents(Read());
+
+    private long CountEvents(byte[] bytes)
     {
-        byte[] bytes = Read();
         if (IsClosed && bytes.Length % SubBufferBytes != 0)
         {
             throw new InvalidDataException($"{Path} is closed and has {bytes.Length} bytes, not whole slots of {SubBufferBytes}");
@@ -78,7 +79,7 @@ public sealed class StoredSegment(string path)
         JsonNode sum = JsonNode.Parse(File.ReadAllText(Path + ".sum"))!;
         byte[] bytes = Read();
         (string, long, long) said = (sum["sha256"]!.GetValue<string>(), sum["slots"]!.GetValue<long>(), sum["events"]!.GetValue<long>());
-        (string, long, long) found = (Convert.ToHexStringLower(SHA256.HashData(bytes)), bytes.Length / SubBufferBytes, CountEvents());
+        (string, long, long) found = (Convert.ToHexStringLower(SHA256.HashData(bytes)), bytes.Length / SubBufferBytes, CountEvents(bytes));
         if (said != found)
         {
             throw new InvalidDataException($"{Path}.sum says {said}, the file has {found}");
