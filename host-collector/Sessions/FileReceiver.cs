@@ -28,6 +28,8 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
     private IncomingFile? _file;
     private readonly Dictionary<string, List<FileOffer>> _pstoreOnTheWay = new(StringComparer.Ordinal);
     private long _metadataBytes;
+
+    /// <summary>Of records that were asked for and are not stored yet.</summary>
     private long _pstoreBytes;
 
     public Violation? Take(in FileOffer offer)
@@ -113,13 +115,14 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
     {
         if (offer.Kind == OfferedKind.Pstore)
         {
-            AskForSame(IncomingFile.ShortHash(offer.Sha256.Span));
+            AskForSame(offer);
         }
     }
 
     /// <summary>A record that was on its way is not coming: whichever offer of the same one waits is wanted instead.</summary>
-    private void AskForSame(string hash)
+    private void AskForSame(in FileOffer gone)
     {
+        string hash = IncomingFile.ShortHash(gone.Sha256.Span);
         FileOffer next;
         lock (_pstoreOnTheWay)
         {
@@ -127,6 +130,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
             if (same.Count == 0)
             {
                 _pstoreOnTheWay.Remove(hash);
+                _pstoreBytes -= gone.Size;
                 return;
             }
             next = same[0];
@@ -180,7 +184,8 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
         List<FileOffer> same;
         lock (_pstoreOnTheWay)
         {
-            session.Guest.Store.AddPstore(hash, offer.Size);
+            session.Guest.Store.Pstore.Add(hash, offer.Size);
+            _pstoreBytes -= offer.Size;
             _pstoreOnTheWay.Remove(hash, out same!);
         }
         log.PstoreStored(session.Guest.Name, offer.Name, offer.Size);
@@ -238,7 +243,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
         string hash = IncomingFile.ShortHash(offer.Sha256.Span);
         lock (_pstoreOnTheWay)
         {
-            if (session.Guest.Store.HasPstore(hash))
+            if (session.Guest.Store.Pstore.Has(hash))
             {
                 return OfferAnswer.Have;
             }
@@ -247,7 +252,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
                 same.Add(offer);
                 return null;
             }
-            if (offer.Size is 0 or > MaxFileBytes || !IsFileName(offer.Name) || !session.Guest.Store.HasRoomForPstore(_pstoreBytes + offer.Size))
+            if (offer.Size is 0 or > MaxFileBytes || !IsFileName(offer.Name) || !session.Guest.Store.Pstore.HasRoom(_pstoreBytes + offer.Size))
             {
                 return OfferAnswer.Refused;
             }

@@ -9,9 +9,6 @@ internal static class BootRemoval
     public static bool HoldsData(string folder) =>
         new[] { StorePaths.Trace(folder), StorePaths.Kmsg(folder), StorePaths.Pstore(folder) }.Any(f => Directory.Exists(f) && Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories).Any());
 
-    public static IEnumerable<string> PstoreOf(string folder) =>
-        Directory.Exists(StorePaths.Pstore(folder)) ? Directory.EnumerateFiles(StorePaths.Pstore(folder)) : [];
-
     public static LossRecord LineOf(string folder, DateTimeOffset now)
     {
         long events = 0;

@@ -7,11 +7,6 @@ namespace VsockPair.Storage;
 /// <summary>One folder under <c>guests/</c>. Any thread.</summary>
 internal sealed class GuestStore : IDisposable
 {
-    /// <summary>What one guest's pstore records may take: they are never evicted, so they must be few.</summary>
-    private const long PstoreQuota = 64L << 20;
-
-    private const int MaxPstoreRecords = 1024;
-
     /// <summary>Boots kept: without a bound, made-up boot ids would fill the disk with folders.</summary>
     private const int MaxBoots = 256;
 
@@ -30,9 +25,7 @@ internal sealed class GuestStore : IDisposable
     private readonly CollectorStore _store;
     private readonly LossLedger _ledger;
     private readonly Dictionary<string, BootStore> _boots = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _pstore = new(StringComparer.Ordinal);
     private GuestMetadata? _metadata;
-    private long _pstoreBytes;
     private double _newBoots = NewBootBurst;
     private long _newBootsAsOf;
     private int _segmentsClosed = 1;
@@ -54,22 +47,7 @@ internal sealed class GuestStore : IDisposable
         Directory.CreateDirectory(StorePaths.Boots(Folder));
         _ledger = new LossLedger(StorePaths.Losses(Folder), store.Reserve);
         FinishRemovals();
-        foreach (string file in BootFolders.Where(boot => Directory.Exists(StorePaths.Pstore(boot))).SelectMany(boot => Directory.GetFiles(StorePaths.Pstore(boot))))
-        {
-            if (file.EndsWith(DurableFile.TemporarySuffix, StringComparison.Ordinal))
-            {
-                File.Delete(file);
-                continue;
-            }
-            string record = Path.GetFileName(file);
-            if (record.Length <= IncomingFile.ShortHashChars)
-            {
-                // Nothing that a collector has made.
-                continue;
-            }
-            _pstore.Add(record[^IncomingFile.ShortHashChars..]);
-            _pstoreBytes += DiskSpace.Rounded(new FileInfo(file).Length);
-        }
+        Pstore = new GuestPstore(BootFolders);
     }
 
     public string Name { get; }
@@ -77,6 +55,8 @@ internal sealed class GuestStore : IDisposable
     public string Folder { get; }
 
     public LossLedger Ledger => _ledger;
+
+    public GuestPstore Pstore { get; }
 
     public TokenBucket LedgerLines { get; }
 
@@ -175,31 +155,6 @@ internal sealed class GuestStore : IDisposable
             string path = StorePaths.GuestRecord(Folder);
             GuestRecord changed = change(DurableFile.TryRead(path, StoreJson.Default.GuestRecord));
             _store.Reserve.WriteWithReserve(DiskSpace.PageBytes, () => DurableFile.Replace(path, changed, StoreJson.Default.GuestRecord));
-        }
-    }
-
-    public bool HasPstore(string shortHash)
-    {
-        lock (_gate)
-        {
-            return _pstore.Contains(shortHash);
-        }
-    }
-
-    public bool HasRoomForPstore(long bytes)
-    {
-        lock (_gate)
-        {
-            return _pstoreBytes + DiskSpace.Rounded(bytes) <= PstoreQuota && _pstore.Count < MaxPstoreRecords;
-        }
-    }
-
-    public void AddPstore(string shortHash, long bytes)
-    {
-        lock (_gate)
-        {
-            _pstore.Add(shortHash);
-            _pstoreBytes += DiskSpace.Rounded(bytes);
         }
     }
 
@@ -402,14 +357,12 @@ internal sealed class GuestStore : IDisposable
         GuestMetadata metadata = Metadata;
         lock (FilesGate)
         {
-            _ledger.AppendSynced([.. folders.Select(f => BootRemoval.LineOf(f, _store.Now))]);
+            // One time for all: by it the lines of a removal that a kill cut short are known.
+            DateTimeOffset now = _store.Now;
+            _ledger.AppendSynced([.. folders.Select(f => BootRemoval.LineOf(f, now))]);
             foreach (string folder in folders)
             {
-                foreach (string file in BootRemoval.PstoreOf(folder))
-                {
-                    _pstoreBytes -= DiskSpace.Rounded(new FileInfo(file).Length);
-                    _pstore.Remove(file[^Math.Min(file.Length, IncomingFile.ShortHashChars)..]);
-                }
+                Pstore.RemoveAllOf(folder);
                 // Its boot.json names them until it is gone.
                 IReadOnlyList<string> named = _boots.Remove(Path.GetFileName(folder), out BootStore? boot) ? boot.TakeMetadata() : [.. RecordOf(folder)?.Metadata.Values ?? []];
                 boot?.Dispose();
