@@ -123,12 +123,9 @@ internal sealed class TailTextPrinter(TextWriter output, TimeProvider time) : IT
 
     private bool HasRoom()
     {
-        if (_lines >= LinesPerSecond && time.GetElapsedTime(_second) >= TimeSpan.FromSeconds(1))
+        if (time.GetElapsedTime(_second) >= TimeSpan.FromSeconds(1))
         {
             _lines = 0;
-        }
-        if (_lines == 0)
-        {
             _second = time.GetTimestamp();
         }
         return _lines++ < LinesPerSecond;
