@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text;
 using VsockPair.Commands;
+using VsockPair.Text;
 
 namespace VsockPair;
 
@@ -14,12 +15,13 @@ internal static class Program
     private static async Task<int> Main(string[] args)
     {
         StreamWriter output = new(new StandardOutput(), new UTF8Encoding(false), 1 << 16);
-        return await CommandRunner.RunAsync(Commands(output, Console.Error), args, output, Console.Error, CancellationToken.None);
+        bool colours = TerminalColours.AreWanted(Console.IsOutputRedirected, Environment.GetEnvironmentVariable);
+        return await CommandRunner.RunAsync(Commands(output, Console.Error, colours), args, output, Console.Error, CancellationToken.None);
     }
 
-    internal static RootCommand Commands(TextWriter output, TextWriter error)
+    internal static RootCommand Commands(TextWriter output, TextWriter error, bool colours = false)
     {
-        CommandLine line = new();
+        CommandLine line = new(colours);
 
         Command serve = new("serve", "The collector: receives traces, kernel logs and crash records of the guests") { line.Listen };
         serve.SetAction((parsed, stop) => ServeCommand.RunAsync(line.OptionsOf(parsed), stop));
@@ -29,6 +31,9 @@ internal static class Program
 
         Command kmsg = new("kmsg", "A guest's kernel log, like dmesg") { line.Guest, line.Follow, line.Since, line.Until, line.Boot, line.Json };
         kmsg.SetAction((parsed, stop) => Task.FromResult(KmsgCommand.Run(line.ContextOf(parsed, output, error), line.KmsgOf(parsed), stop)));
+
+        Command tail = new("tail", TailCommand.Description) { line.Guest, line.Event, line.Cpu, line.Json };
+        tail.SetAction((parsed, stop) => Task.FromResult(TailCommand.Run(line.ContextOf(parsed, output, error), line.TailOf(parsed), stop)));
 
         Command losses = new("losses", "What of a guest was lost, when and why") { line.Guest, line.Since, line.Until, line.Boot, line.Json };
         losses.SetAction(parsed => LossesCommand.Run(line.ContextOf(parsed, output, error), line.LossesOf(parsed)));
@@ -47,7 +52,7 @@ internal static class Program
 
         RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
         {
-            line.Config, line.Store, serve, guests, kmsg, losses, export, trace,
+            line.Config, line.Store, serve, guests, kmsg, tail, losses, export, trace,
         };
         root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
         root.Directives.Clear();

@@ -3,11 +3,13 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using VsockPair.Export;
 using VsockPair.Options;
+using VsockPair.Text;
+using VsockPair.Tracing;
 
 namespace VsockPair.Commands;
 
 /// <summary>Options that more than one command has, and how their values are read.</summary>
-internal sealed class CommandLine
+internal sealed class CommandLine(bool colours)
 {
     private const string GuestClock = "guest";
     private const string HostClock = "host";
@@ -38,6 +40,8 @@ internal sealed class CommandLine
     {
         Description = "Only this vCPU; may be given more than once", HelpName = "N", Validators = { RefuseNegative },
     };
+
+    public Option<string[]> Event { get; } = new("--event", "-e") { Description = "Only these events; may be repeated; * and ? allowed", HelpName = "SYSTEM[:EVENT]" };
 
     public Option<string?> OutputFile { get; } = new("--output", "-o")
     {
@@ -78,6 +82,16 @@ internal sealed class CommandLine
 
     public LossesRequest LossesOf(ParseResult parsed) => new(parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Json));
 
+    /// <exception cref="CommandFailure">What should name an event does not.</exception>
+    public TailRequest TailOf(ParseResult parsed)
+    {
+        string[] events = parsed.GetValue(Event) ?? [];
+        string? wrong = events.FirstOrDefault(e => !TraceNames.IsEvent(e));
+        return wrong is null
+            ? new TailRequest(parsed.GetRequiredValue(Guest), parsed.GetValue(Cpu) ?? [], events, parsed.GetValue(Json))
+            : throw new CommandFailure(ExitCode.Usage, $"-e {TerminalText.Escape(wrong)}: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch");
+    }
+
     public ExportRequest ExportOf(ParseResult parsed) => new(
         parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Cpu) ?? [], parsed.GetValue(OutputFile), parsed.GetValue(Format),
         parsed.GetValue(Clock) == HostClock, parsed.GetValue(HostTrace));
@@ -105,7 +119,7 @@ internal sealed class CommandLine
         {
             OptionsOf(parsed);
         }
-        return new CommandContext(Path.GetFullPath(parsed.GetRequiredValue(Store)), output, error, TimeProvider.System);
+        return new CommandContext(Path.GetFullPath(parsed.GetRequiredValue(Store)), output, error, TimeProvider.System) { HasColours = colours };
     }
 
     private static Option<TimePoint?> TimeOption(string name, string alias, string description) => new(name, alias)

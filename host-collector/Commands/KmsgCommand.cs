@@ -27,7 +27,9 @@ internal sealed class KmsgCommand
         _request = request;
         _guest = StoredGuest.Find(context.Store, request.Guest);
         IReadOnlyList<StoredBoot> boots = request.Selection.BootsOf(_guest, allByDefault: false);
-        _printer = request.Json ? new KmsgJsonPrinter(context.Output) : new KmsgTextPrinter(context.Output, namesBoots: boots.Count > 1 || request.Follow);
+        _printer = request.Json
+            ? new KmsgJsonPrinter(context.Output)
+            : new KmsgTextPrinter(context.Output, namesBoots: boots.Count > 1 || request.Follow, context.HasColours);
     }
 
     public static int Run(CommandContext context, KmsgRequest request, CancellationToken stop)

@@ -22,7 +22,8 @@ internal interface IKmsgPrinter
 }
 
 /// <summary>As dmesg shows it. A line that begins with a bracket is a record's first line: further lines of a text are indented, so a guest cannot fake one.</summary>
-internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots) : IKmsgPrinter
+/// <param name="colours">As dmesg: the time green, the text by its level.</param>
+internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool colours) : IKmsgPrinter
 {
     private readonly StringBuilder _line = new();
     private byte[] _text = [];
@@ -31,29 +32,30 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots) : IKms
     {
         if (namesBoots)
         {
-            string kernel = boot.Record is { } record ? $", kernel {TerminalText.Escape(record.Kernel)}" : "";
-            output.WriteLine($"-- boot {boot.Name}{kernel}, first seen {RfcTimeConverter.Text(boot.Started)} --");
+            output.WriteLine(boot.Headline);
         }
     }
 
     public void Record(in KmsgRecord record)
     {
         _line.Clear();
-        _line.Append(CultureInfo.InvariantCulture, $"[{record.Microseconds / 1_000_000,5}.{record.Microseconds % 1_000_000:D6}] ");
-        int indent = _line.Length;
+        string time = string.Create(CultureInfo.InvariantCulture, $"[{record.Microseconds / 1_000_000,5}.{record.Microseconds % 1_000_000:D6}]");
+        _line.Append(colours ? TerminalColours.Time : "").Append(time).Append(colours ? TerminalColours.Reset : "");
+        _line.Append(' ');
         if (_text.Length < record.Text.Length)
         {
             _text = new byte[record.Text.Length];
         }
         ReadOnlySpan<byte> text = _text.AsSpan(0, KmsgRecord.Unescape(record.Text, _text)).TrimEnd((byte)'\n');
+        string? colour = colours ? TerminalColours.OfLevel((int)(record.Priority & 7)) : null;
         int end;
         while ((end = text.IndexOf((byte)'\n')) >= 0)
         {
-            TerminalText.Append(_line, text[..end]);
-            _line.Append('\n').Append(' ', indent);
+            AppendText(colour, text[..end]);
+            _line.Append('\n').Append(' ', time.Length + 1);
             text = text[(end + 1)..];
         }
-        TerminalText.Append(_line, text);
+        AppendText(colour, text);
         output.Write(_line.Append('\n'));
     }
 
@@ -71,6 +73,14 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots) : IKms
     }
 
     public void Damaged(long bytes) => output.WriteLine($"-- {bytes} bytes that are no record --");
+
+    /// <summary>Each line ends in the terminal's own colour: a pager may show it alone.</summary>
+    private void AppendText(string? colour, ReadOnlySpan<byte> text)
+    {
+        _line.Append(colour);
+        TerminalText.Append(_line, text);
+        _line.Append(colour is null ? "" : TerminalColours.Reset);
+    }
 }
 
 /// <summary>One object a line. <c>raw</c> is the text as the kernel escaped it, <c>text</c> what it meant, with U+FFFD for bytes that are no UTF-8.</summary>

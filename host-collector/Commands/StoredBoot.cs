@@ -1,10 +1,14 @@
 using VsockPair.Storage;
+using VsockPair.Text;
 
 namespace VsockPair.Commands;
 
 /// <summary>One boot's folder: its name is the boot id, with <c>.N</c> for a later life.</summary>
 internal sealed record StoredBoot(string Folder, string Name, BootRecord? Record, DateTimeOffset Started)
 {
+    /// <summary>The line above what is shown of it, where more than one boot may be.</summary>
+    public string Headline => $"-- boot {Name}{(Record is null ? "" : $", kernel {TerminalText.Escape(Record.Kernel)}")}, first seen {RfcTimeConverter.Text(Started)} --";
+
     /// <summary>Null for a folder that is none of the store's.</summary>
     public static StoredBoot? TryOpen(string folder)
     {

@@ -1,164 +1,28 @@
-using System.Buffers;
-using System.Text;
-using System.Text.Encodings.Web;
-using System.Text.Json;
-using VsockPair.Clocks;
 using VsockPair.Decoding;
 using VsockPair.History;
-using VsockPair.Storage;
 using VsockPair.Tracing;
 
 namespace VsockPair.Export;
 
-/// <summary>
-/// One JSON object a line: an event, with its fields as the kernel's format names them, or a loss. <c>time</c> is the host's clock, null where nothing places the boot
-/// in it; <c>guest_time</c> the guest's trace clock in nanoseconds.
-/// </summary>
+/// <summary>One JSON object a line (<see cref="EventJson"/>).</summary>
 internal sealed class NdjsonExporter : EventExporter, IDisposable
 {
-    private static readonly JsonWriterOptions Options = new() { SkipValidation = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
-    private readonly ArrayBufferWriter<byte> _line = new();
-    private readonly Utf8JsonWriter _json;
-    private readonly Dictionary<int, FieldFormat?> _threads = [];
-    private ExportSource _source = null!;
-    private EventCatalog _catalog = null!;
+    private EventJson? _json;
     private Stream _target = null!;
 
-    public NdjsonExporter() => _json = new Utf8JsonWriter(_line, Options);
-
-    public void Dispose() => _json.Dispose();
+    public void Dispose() => _json?.Dispose();
 
     protected override void Begin(ExportSource source, EventCatalog catalog, Stream target)
     {
-        _source = source;
-        _catalog = catalog;
+        _json = new EventJson(catalog, source.Clock);
         _target = target;
     }
 
-    protected override void WriteEvent(int vcpu, in RingEvent ringEvent, in RingEvent next)
-    {
-        BeginLine(vcpu, ringEvent.TimeStamp);
-        if (_catalog.Find(ringEvent.Id) is not { } format)
-        {
-            _json.WriteNumber("id", ringEvent.Id);
-            _json.WriteString("payload", Convert.ToHexStringLower(ringEvent.Payload));
-            EndLine();
-            return;
-        }
-        if (!_threads.TryGetValue(format.Id, out FieldFormat? thread))
-        {
-            thread = format.Find("common_pid");
-            _threads[format.Id] = thread;
-        }
-        int pid = (int)(thread?.Number(ringEvent.Payload) ?? 0);
-        _json.WriteNumber("pid", pid);
-        _json.WriteString("comm", Encoding.UTF8.GetString(_catalog.CommandLines.Find(pid)));
-        _json.WriteString("system", format.System);
-        _json.WriteString("event", format.Name);
-        _json.WriteStartObject("fields");
-        foreach (FieldFormat field in format.Fields)
-        {
-            if (!field.IsCommon)
-            {
-                _json.WritePropertyName(field.Name);
-                WriteValue(field, ringEvent.Payload);
-            }
-        }
-        _json.WriteEndObject();
-        EndLine();
-    }
+    protected override void WriteEvent(int vcpu, in RingEvent ringEvent, in RingEvent next) => _target.Write(_json!.Event(vcpu, ringEvent));
 
-    protected override void WriteLoss(int vcpu, ulong? before, EventLoss loss)
-    {
-        BeginLine(vcpu, before);
-        if (loss.Events is ulong events)
-        {
-            _json.WriteNumber("lost", events);
-        }
-        else
-        {
-            _json.WriteNull("lost");
-        }
-        EndLine();
-    }
+    protected override void WriteLoss(int vcpu, ulong? before, EventLoss loss) => _target.Write(_json!.Loss(vcpu, before, loss));
 
     protected override void End()
     {
-    }
-
-    private void BeginLine(int vcpu, ulong? time)
-    {
-        _line.ResetWrittenCount();
-        _json.Reset();
-        _json.WriteStartObject();
-        if (time is ulong known && _source.Clock is ClockModel clock)
-        {
-            _json.WriteString("time", RfcTimeConverter.Text(clock.HostAtBoot((long)Math.Min(known, long.MaxValue)).Time));
-        }
-        else
-        {
-            _json.WriteNull("time");
-        }
-        if (time is ulong guestTime)
-        {
-            _json.WriteNumber("guest_time", guestTime);
-        }
-        else
-        {
-            _json.WriteNull("guest_time");
-        }
-        _json.WriteNumber("cpu", vcpu);
-    }
-
-    private void EndLine()
-    {
-        _json.WriteEndObject();
-        _json.Flush();
-        _target.Write(_line.WrittenSpan);
-        _target.WriteByte((byte)'\n');
-    }
-
-    private void WriteValue(FieldFormat field, ReadOnlySpan<byte> payload)
-    {
-        if (field.IsText)
-        {
-            // Bytes that are no UTF-8 become U+FFFD: JSON has no other way.
-            _json.WriteStringValue(Encoding.UTF8.GetString(field.Text(payload)));
-        }
-        else if (field.IsPointer)
-        {
-            _json.WriteStringValue($"0x{(ulong)field.Number(payload):x}");
-        }
-        else if (!field.IsArray && field.Size is 1 or 2 or 4 or 8)
-        {
-            WriteNumber(field.Number(payload), field.IsSigned);
-        }
-        else if (field.ElementSize is 1 or 2 or 4 or 8)
-        {
-            ReadOnlySpan<byte> bytes = field.Bytes(payload);
-            _json.WriteStartArray();
-            for (; bytes.Length >= field.ElementSize; bytes = bytes[field.ElementSize..])
-            {
-                WriteNumber(FieldFormat.ReadInteger(bytes[..field.ElementSize], field.IsSigned), field.IsSigned);
-            }
-            _json.WriteEndArray();
-        }
-        else
-        {
-            _json.WriteStringValue(Convert.ToHexStringLower(field.Bytes(payload)));
-        }
-    }
-
-    private void WriteNumber(long value, bool isSigned)
-    {
-        if (isSigned)
-        {
-            _json.WriteNumberValue(value);
-        }
-        else
-        {
-            _json.WriteNumberValue((ulong)value);
-        }
     }
 }

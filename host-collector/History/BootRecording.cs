@@ -30,11 +30,14 @@ internal sealed class BootRecording
     /// <summary>Trace clock of the oldest stored segment.</summary>
     public ulong? Oldest { get; }
 
-    public static BootRecording Open(StoredBoot boot)
+    public static BootRecording Open(StoredBoot boot) =>
+        new(boot, [.. NumbersOf(boot).Select(number => VcpuRecording.TryOpen(boot, number)).OfType<VcpuRecording>()]);
+
+    /// <summary>Of the vCPUs that have a folder, in order.</summary>
+    public static int[] NumbersOf(StoredBoot boot)
     {
         string trace = StorePaths.Trace(boot.Folder);
-        int[] numbers = !Directory.Exists(trace) ? [] : [.. Directory.EnumerateDirectories(trace).Select(NumberOf).OfType<int>().Order()];
-        return new BootRecording(boot, [.. numbers.Select(number => VcpuRecording.TryOpen(boot, number)).OfType<VcpuRecording>()]);
+        return !Directory.Exists(trace) ? [] : [.. Directory.EnumerateDirectories(trace).Select(NumberOf).OfType<int>().Order()];
     }
 
     public BootRecording Only(IReadOnlyCollection<int> numbers) => new(Boot, [.. Vcpus.Where(v => numbers.Contains(v.Number))]);

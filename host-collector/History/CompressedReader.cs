@@ -7,6 +7,11 @@ internal sealed class CompressedReader(CompressedSegment segment, int subBufferB
 {
     public long Slots => segment.ContentBytes / subBufferBytes;
 
+    public void Refresh()
+    {
+        // Only what is closed is compressed.
+    }
+
     /// <returns>Null when it is not there, or so damaged that no slot of it can be found.</returns>
     public static CompressedReader? TryOpen(string path, int subBufferBytes)
     {

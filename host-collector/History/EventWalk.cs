@@ -7,21 +7,17 @@ namespace VsockPair.History;
 /// </summary>
 internal sealed class EventWalk : IDisposable
 {
-    private readonly VcpuEvents[] _vcpus;
-    private readonly PriorityQueue<int, (ulong Time, int Vcpu)> _next = new();
+    private readonly List<VcpuEvents> _vcpus = [];
+    private readonly PriorityQueue<VcpuEvents, (ulong Time, int Vcpu)> _next = new();
+    private readonly List<VcpuEvents> _ended = [];
     private byte[] _current = new byte[1024];
     private int _length;
 
-    /// <param name="readers">In the order of the vCPUs' numbers.</param>
-    public EventWalk(IEnumerable<SubBufferReader> readers)
+    public EventWalk(IEnumerable<ISubBufferSource> sources)
     {
-        _vcpus = [.. readers.Select(r => new VcpuEvents(r))];
-        for (int i = 0; i < _vcpus.Length; i++)
+        foreach (ISubBufferSource source in sources)
         {
-            if (_vcpus[i].TryReadNext())
-            {
-                _next.Enqueue(i, (_vcpus[i].TimeStamp, i));
-            }
+            Add(source);
         }
     }
 
@@ -35,20 +31,41 @@ internal sealed class EventWalk : IDisposable
     public RingEvent Current => new() { TimeStamp = TimeStamp, Payload = _current.AsSpan(0, _length) };
 
     /// <summary>The event that comes after this one on any vCPU; default when this is the last.</summary>
-    public RingEvent Next => _next.TryPeek(out int index, out _) ? new() { TimeStamp = _vcpus[index].TimeStamp, Payload = _vcpus[index].Payload } : default;
+    public RingEvent Next => _next.TryPeek(out VcpuEvents? vcpu, out _) ? new() { TimeStamp = vcpu.TimeStamp, Payload = vcpu.Payload } : default;
+
+    /// <summary>When that was; null when there is none.</summary>
+    public ulong? NextTime => _next.TryPeek(out VcpuEvents? vcpu, out _) ? vcpu.TimeStamp : null;
 
     public long Damaged => _vcpus.Sum(v => v.Damaged);
 
     /// <summary>Once the walk is over: what was lost after the last event of a vCPU.</summary>
     public IEnumerable<(int Vcpu, EventLoss Loss)> LossesAtEnd => _vcpus.Where(v => v.Loss.Any).Select(v => (v.Vcpu, v.Loss));
 
+    /// <summary>The owner from now on.</summary>
+    public void Add(ISubBufferSource source)
+    {
+        VcpuEvents vcpu = new(source);
+        _vcpus.Add(vcpu);
+        Begin(vcpu);
+    }
+
+    /// <summary>Goes on with the vCPUs that had come to their end and have more by now.</summary>
+    public void Resume()
+    {
+        VcpuEvents[] ended = [.. _ended];
+        _ended.Clear();
+        foreach (VcpuEvents vcpu in ended)
+        {
+            Begin(vcpu);
+        }
+    }
+
     public bool TryReadNext()
     {
-        if (!_next.TryPeek(out int index, out _))
+        if (!_next.TryPeek(out VcpuEvents? vcpu, out _))
         {
             return false;
         }
-        VcpuEvents vcpu = _vcpus[index];
         Vcpu = vcpu.Vcpu;
         TimeStamp = vcpu.TimeStamp;
         Loss = vcpu.Loss;
@@ -61,11 +78,11 @@ internal sealed class EventWalk : IDisposable
         vcpu.Payload.CopyTo(_current);
         if (vcpu.TryReadNext())
         {
-            _next.DequeueEnqueue(index, (vcpu.TimeStamp, index));
+            _next.DequeueEnqueue(vcpu, (vcpu.TimeStamp, vcpu.Vcpu));
         }
         else
         {
-            _next.Dequeue();
+            _ended.Add(_next.Dequeue());
         }
         return true;
     }
@@ -75,6 +92,18 @@ internal sealed class EventWalk : IDisposable
         foreach (VcpuEvents vcpu in _vcpus)
         {
             vcpu.Dispose();
+        }
+    }
+
+    private void Begin(VcpuEvents vcpu)
+    {
+        if (vcpu.TryReadNext())
+        {
+            _next.Enqueue(vcpu, (vcpu.TimeStamp, vcpu.Vcpu));
+        }
+        else
+        {
+            _ended.Add(vcpu);
         }
     }
 }

@@ -5,8 +5,11 @@ namespace VsockPair.History;
 /// <summary>The slots of one open segment. Slot <c>i</c> is found without reading what lies before it.</summary>
 internal interface ISegmentReader : IDisposable
 {
-    /// <summary>Whole slots when it was opened: the collector may be adding more.</summary>
+    /// <summary>Whole slots when it was opened or last looked at: the collector may be adding more.</summary>
     long Slots { get; }
+
+    /// <summary>Looks again how many slots there are.</summary>
+    void Refresh();
 
     /// <summary>Reads from the beginning of a slot.</summary>
     /// <param name="skip">Bytes of the slot that are known already.</param>
@@ -27,6 +30,19 @@ internal static class SegmentSearch
             (low, high) = segment.HeaderOf(middle) is { } header && header.TimeStamp <= time ? (middle, high) : (low, middle);
         }
         return low;
+    }
+
+    /// <summary>Trace clock of the last event.</summary>
+    /// <param name="slot">Room of a slot. The segment has at least one.</param>
+    public static ulong NewestEvent(this ISegmentReader segment, Span<byte> slot)
+    {
+        EventCursor events = new(slot[..segment.Read(segment.Slots - 1, 0, slot)]);
+        ulong newest = events.Header.TimeStamp;
+        while (events.TryRead(out RingEvent last))
+        {
+            newest = last.TimeStamp;
+        }
+        return newest;
     }
 
     public static SubBuffer? HeaderOf(this ISegmentReader segment, long slot)

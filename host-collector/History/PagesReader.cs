@@ -12,10 +12,12 @@ internal sealed class PagesReader : ISegmentReader
     {
         _file = file;
         _subBufferBytes = subBufferBytes;
-        Slots = RandomAccess.GetLength(file) / subBufferBytes;
+        Refresh();
     }
 
-    public long Slots { get; }
+    public long Slots { get; private set; }
+
+    public void Refresh() => Slots = RandomAccess.GetLength(_file) / _subBufferBytes;
 
     public static PagesReader? TryOpen(string path, int subBufferBytes)
     {

@@ -6,16 +6,12 @@ namespace VsockPair.History;
 /// The sub-buffers of one vCPU in a range, oldest first, each with the losses before it that the kernel could not tell of. The first and the last one hold only the
 /// events in the range. What it reads of the files is what it gives, two headers per binary step, and nothing else.
 /// </summary>
-internal sealed class SubBufferReader : IDisposable
+internal sealed class SubBufferReader : ISubBufferSource
 {
-    /// <summary>A tail's slot is mostly hole: what is used of it is read, and most often it is no more than this.</summary>
-    private const int FirstReadBytes = 4096;
-
     private readonly VcpuRecording _vcpu;
     private readonly TraceRange _range;
     private readonly Queue<PlacedLoss> _losses;
-    private byte[] _slot = [];
-    private int _used;
+    private readonly SlotBuffer _slot = new();
     private ISegmentReader? _segment;
     private int _index;
     private long _next;
@@ -32,15 +28,12 @@ internal sealed class SubBufferReader : IDisposable
 
     public int Vcpu => _vcpu.Number;
 
-    /// <summary>The whole slot; what is not used of it is zero. The caller may change it.</summary>
-    public Span<byte> SubBuffer => _slot;
+    public Span<byte> SubBuffer => _slot.Bytes;
 
     public ulong TimeStamp { get; private set; }
 
-    /// <summary>What others than the kernel lost before this sub-buffer, or after the last one when there are no more.</summary>
     public EventLoss Loss { get; private set; }
 
-    /// <summary>Slots that held no sub-buffer, which only a damaged disk or file makes.</summary>
     public long Damaged { get; private set; }
 
     public bool TryReadNext()
@@ -56,12 +49,12 @@ internal sealed class SubBufferReader : IDisposable
                 }
                 continue;
             }
-            if (!TryReadSlot(_next++))
+            if (!_slot.TryRead(_segment, _next++))
             {
                 Damaged++;
                 continue;
             }
-            SubBuffer header = new(_slot);
+            SubBuffer header = new(_slot.Bytes);
             if (header.TimeStamp > _range.To)
             {
                 _index = _vcpu.Segments.Count;
@@ -69,12 +62,12 @@ internal sealed class SubBufferReader : IDisposable
                 continue;
             }
             bool mayReachOut = header.TimeStamp < _range.From || _range.To != ulong.MaxValue;
-            if (mayReachOut && !SubBufferCut.TryKeep(_slot, _range))
+            if (mayReachOut && !SubBufferCut.TryKeep(_slot.Bytes, _range))
             {
                 SkipLosses(header.TimeStamp);
                 continue;
             }
-            TimeStamp = new SubBuffer(_slot).TimeStamp;
+            TimeStamp = new SubBuffer(_slot.Bytes).TimeStamp;
             TakeLosses(header.TimeStamp);
             return true;
         }
@@ -112,31 +105,10 @@ internal sealed class SubBufferReader : IDisposable
             }
             _next = 0;
             _end = isLast ? Math.Min(_segment.Slots, _vcpu.SlotsInLast) : _segment.Slots;
-            if (_slot.Length != file.SubBufferBytes)
-            {
-                _slot = new byte[file.SubBufferBytes];
-                _used = 0;
-            }
+            _slot.Resize(file.SubBufferBytes);
             return true;
         }
         return false;
-    }
-
-    private bool TryReadSlot(long slot)
-    {
-        int first = Math.Min(FirstReadBytes, _slot.Length);
-        int have = _segment!.Read(slot, 0, _slot.AsSpan(0, first));
-        SubBuffer header = have < Tracing.SubBuffer.HeaderBytes ? default : new(_slot);
-        int used = have < Tracing.SubBuffer.HeaderBytes || !header.FitsInto(_slot.Length) ? 0 : header.UsedBytes;
-        if (used > have)
-        {
-            have += _segment.Read(slot, have, _slot.AsSpan(have, used - have));
-        }
-        bool whole = used > 0 && have >= used;
-        int clean = whole ? used : 0;
-        _slot.AsSpan(clean, Math.Max(Math.Max(_used, have), clean) - clean).Clear();
-        _used = clean;
-        return whole;
     }
 
     private void SkipLosses(ulong before)

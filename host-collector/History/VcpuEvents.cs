@@ -3,14 +3,15 @@ using VsockPair.Tracing;
 namespace VsockPair.History;
 
 /// <summary>The events of one vCPU, one after the other, over the sub-buffers that hold them.</summary>
-internal sealed class VcpuEvents(SubBufferReader reader) : IDisposable
+internal sealed class VcpuEvents(ISubBufferSource source) : IDisposable
 {
     private CursorPlace _place;
     private bool _open;
     private int _offset;
     private int _length;
+    private long _malformed;
 
-    public int Vcpu => reader.Vcpu;
+    public int Vcpu => source.Vcpu;
 
     public ulong TimeStamp { get; private set; }
 
@@ -18,10 +19,10 @@ internal sealed class VcpuEvents(SubBufferReader reader) : IDisposable
     public EventLoss Loss { get; private set; }
 
     /// <summary>Sub-buffers that were not, or not to their end, what they should be.</summary>
-    public long Damaged { get; private set; }
+    public long Damaged => _malformed + source.Damaged;
 
     /// <summary>The event, until the next call of <see cref="TryReadNext"/>.</summary>
-    public ReadOnlySpan<byte> Payload => reader.SubBuffer.Slice(_offset, _length);
+    public ReadOnlySpan<byte> Payload => source.SubBuffer.Slice(_offset, _length);
 
     public bool TryReadNext()
     {
@@ -30,7 +31,7 @@ internal sealed class VcpuEvents(SubBufferReader reader) : IDisposable
         {
             if (_open)
             {
-                EventCursor events = new(reader.SubBuffer, _place);
+                EventCursor events = new(source.SubBuffer, _place);
                 if (events.TryRead(out RingEvent next))
                 {
                     _place = events.Place;
@@ -40,21 +41,20 @@ internal sealed class VcpuEvents(SubBufferReader reader) : IDisposable
                     TimeStamp = next.TimeStamp;
                     return true;
                 }
-                Damaged += events.IsMalformed ? 1 : 0;
+                _malformed += events.IsMalformed ? 1 : 0;
                 _open = false;
             }
-            if (!reader.TryReadNext())
+            if (!source.TryReadNext())
             {
-                Loss = Loss.And(reader.Loss);
-                Damaged += reader.Damaged;
+                Loss = Loss.And(source.Loss);
                 return false;
             }
-            EventCursor first = new(reader.SubBuffer);
-            Loss = Loss.And(reader.Loss).And(EventLoss.Of(first));
+            EventCursor first = new(source.SubBuffer);
+            Loss = Loss.And(source.Loss).And(EventLoss.Of(first));
             _place = first.Place;
             _open = true;
         }
     }
 
-    public void Dispose() => reader.Dispose();
+    public void Dispose() => source.Dispose();
 }

@@ -1,6 +1,5 @@
 using VsockPair.Commands;
 using VsockPair.Storage;
-using VsockPair.Tracing;
 
 namespace VsockPair.History;
 
@@ -8,7 +7,7 @@ namespace VsockPair.History;
 internal sealed class VcpuRecording
 {
     /// <summary>A last segment that retention or a crash left without a slot says nothing; looking further back than this would be of no use.</summary>
-    private const int MostEmptySegments = 8;
+    public const int MostEmptySegments = 8;
 
     private readonly SegmentFile[] _segments;
 
@@ -39,23 +38,11 @@ internal sealed class VcpuRecording
             using ISegmentReader? last = segments[i].TryOpen();
             if (last is { Slots: > 0 })
             {
-                return new VcpuRecording(number, segments[..(i + 1)], last.Slots, NewestOf(last, segments[i].SubBufferBytes));
+                return new VcpuRecording(number, segments[..(i + 1)], last.Slots, last.NewestEvent(new byte[segments[i].SubBufferBytes]));
             }
         }
         return null;
     }
 
     public SubBufferReader Read(TraceRange range, IEnumerable<PlacedLoss> losses) => new(this, range, losses);
-
-    private static ulong NewestOf(ISegmentReader segment, int subBufferBytes)
-    {
-        byte[] slot = new byte[subBufferBytes];
-        EventCursor events = new(slot.AsSpan(0, segment.Read(segment.Slots - 1, 0, slot)));
-        ulong newest = events.Header.TimeStamp;
-        while (events.TryRead(out RingEvent last))
-        {
-            newest = last.TimeStamp;
-        }
-        return newest;
-    }
 }

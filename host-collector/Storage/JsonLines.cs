@@ -41,6 +41,26 @@ internal static class JsonLines
         }
     }
 
+    /// <summary>What was appended since the last call, at most 1 MiB of it; a line without its end comes with the next call. Lines that cannot be read are left out.</summary>
+    /// <param name="offset">Where to go on, 0 at first; a file that became shorter was torn and repaired.</param>
+    public static IReadOnlyList<T> ReadOn<T>(string path, JsonTypeInfo<T> type, ref long offset)
+        where T : class
+    {
+        if (!File.Exists(path))
+        {
+            return [];
+        }
+        using FileStream file = Open(path);
+        offset = Math.Min(offset, file.Length);
+        byte[] chunk = new byte[(int)Math.Min(file.Length - offset, 1 << 20)];
+        file.Position = offset;
+        int length = file.ReadAtLeast(chunk, chunk.Length, throwOnEndOfStream: false);
+        int end = chunk.AsSpan(0, length).LastIndexOf((byte)'\n') + 1;
+        // None of the store's lines is as long as the chunk: what is has no line feed that belongs to it.
+        offset += end == 0 && length == 1 << 20 ? length : end;
+        return [.. Encoding.UTF8.GetString(chunk, 0, end).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => TryParse(l, type)).OfType<T>()];
+    }
+
     /// <summary>Readers are in nobody's way: the writer may append, rename and remove.</summary>
     public static FileStream Open(string path) => new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1);
 

@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using VsockPair.Commands;
 using VsockPair.Storage;
+using VsockPair.Text;
 
 namespace VsockPair.HostCollector.Tests.Commands;
 
@@ -171,6 +172,34 @@ public sealed class KmsgCommandTests : IDisposable
 
     [Fact]
     public async Task Follow_and_until_do_not_go_together() => Assert.Equal(ExitCode.Usage, (await ExitAndError("kmsg", "web1", "-f", "-U", "-1m")).ExitCode);
+
+    [Fact]
+    public void Colours_are_by_level_and_the_only_escapes()
+    {
+        _store.WriteKmsg(SampleStore.NewBoot, 0, "3,0,1,-;an \\x1b[2J error\\x0aof two\\x1b]0;t\u009b lines\n4,1,2,-;warning \u001b[31m\n6,2,3,-;plain\n1,3,4,-;alert\n");
+        StringWriter output = new() { NewLine = "\n" };
+        CommandContext context = new(_store.Root, output, TextWriter.Null, TimeProvider.System) { HasColours = true };
+        KmsgRequest request = new("web1", new Selection(null, null, null), Follow: false, Json: false);
+        Assert.Equal(ExitCode.Done, KmsgCommand.Run(context, request, CancellationToken.None));
+        Assert.Equal(
+            "\u001b[32m[    0.000001]\u001b[0m \u001b[31man \\x1b[2J error\u001b[0m\n               \u001b[31mof two\\x1b]0;t\\x9b lines\u001b[0m\n"
+            + "\u001b[32m[    0.000002]\u001b[0m \u001b[33mwarning \\x1b[31m\u001b[0m\n"
+            + "\u001b[32m[    0.000003]\u001b[0m plain\n\u001b[32m[    0.000004]\u001b[0m \u001b[7;31malert\u001b[0m\n",
+            output.ToString());
+        output.GetStringBuilder().Clear();
+        KmsgCommand.Run(context, request with { Json = true }, CancellationToken.None);
+        Assert.DoesNotContain('\u001b', output.ToString());
+    }
+
+    [Theory]
+    [InlineData(false, "xterm-256color", null, true)]
+    [InlineData(false, "xterm-256color", "", true)]
+    [InlineData(false, "xterm-256color", "1", false)]
+    [InlineData(false, "dumb", null, false)]
+    [InlineData(false, null, null, false)]
+    [InlineData(true, "xterm-256color", null, false)]
+    public void Colours_are_for_a_terminal_that_has_them(bool isRedirected, string? term, string? noColor, bool areWanted) =>
+        Assert.Equal(areWanted, TerminalColours.AreWanted(isRedirected, name => name == "TERM" ? term : name == "NO_COLOR" ? noColor : null));
 
     private async Task<(int ExitCode, string Error)> ExitAndError(params string[] args)
     {

@@ -1,0 +1,77 @@
+using VsockPair.Clocks;
+using VsockPair.Decoding;
+using VsockPair.History;
+using VsockPair.Storage;
+
+namespace VsockPair.Commands;
+
+/// <summary>What decodes a boot that is still being recorded: its metadata may grow, as when other events are switched on, and its clock is measured again and again.</summary>
+internal sealed class TailCatalog
+{
+    /// <summary>A clock line goes on behind its newest sample; one of a week takes a while to read.</summary>
+    private static readonly TimeSpan ClockInterval = TimeSpan.FromSeconds(60);
+
+    private readonly CommandContext _context;
+    private readonly bool _needsClock;
+    private StoredBoot _boot;
+    private (DateTime, long) _stamp;
+    private long _clockRead;
+
+    public TailCatalog(CommandContext context, StoredBoot boot, bool needsClock)
+    {
+        _context = context;
+        _boot = boot;
+        _needsClock = needsClock;
+        Events = Load();
+        TryReadClock();
+    }
+
+    public EventCatalog Events { get; private set; }
+
+    /// <summary>Null where nothing places the boot in host time, or nobody asked for it.</summary>
+    public ClockModel? Clock { get; private set; }
+
+    /// <returns>Whether anything is new.</returns>
+    public bool TryRefresh()
+    {
+        bool hasClock = (Clock is null || _context.Time.GetElapsedTime(_clockRead) >= ClockInterval) && TryReadClock();
+        // Replaced as a whole, and often for something else than metadata.
+        if (StampOf(_boot) == _stamp)
+        {
+            return hasClock;
+        }
+        IReadOnlyDictionary<string, string>? before = _boot.Record?.Metadata;
+        _stamp = StampOf(_boot);
+        StoredBoot? boot = StoredBoot.TryOpen(_boot.Folder);
+        if (boot?.Record is not { } record || (before is not null && before.Count == record.Metadata.Count && !record.Metadata.Except(before).Any()))
+        {
+            return hasClock;
+        }
+        _boot = boot;
+        Events = Load();
+        return true;
+    }
+
+    private EventCatalog Load()
+    {
+        BootMetadata metadata = new(_context.Store, _boot);
+        return new EventCatalog(metadata.Names, metadata.Read);
+    }
+
+    private bool TryReadClock()
+    {
+        if (!_needsClock)
+        {
+            return false;
+        }
+        _clockRead = _context.Time.GetTimestamp();
+        Clock = ClockModel.Load(_boot, TextWriter.Null) ?? Clock;
+        return Clock is not null;
+    }
+
+    private static (DateTime, long) StampOf(StoredBoot boot)
+    {
+        FileInfo file = new(StorePaths.BootRecord(boot.Folder));
+        return file.Exists ? (file.LastWriteTimeUtc, file.Length) : default;
+    }
+}
