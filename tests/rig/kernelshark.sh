@@ -62,7 +62,7 @@ until_true() {
     until "$@"; do
         # Its errors open a dialog and leave it running.
         ! grep --quiet '^ERROR' "$work/said" || fail "KernelShark reports an error:"
-        kill -0 "$kernelshark" 2>/dev/null || fail "KernelShark ended before $what:"
+        kill -0 "$kernelshark" 2>/dev/null || fail "KernelShark ended and has not $what:"
         ((SECONDS < seconds)) || fail "after $seconds s KernelShark has not $what:"
         sleep 0.2
     done
