@@ -73,8 +73,9 @@ internal sealed class TraceDatExporter : IExporter
         target.SetLength(Math.Max(target.Length, target.Position));
         file.EndBuffer(start);
         file.AddOption(OptionBuffer, option.ToArray());
+        // KernelShark asks for the CPUs below this number, whichever there are.
         Span<byte> cpus = stackalloc byte[sizeof(uint)];
-        BinaryPrimitives.WriteInt32LittleEndian(cpus, source.Recording.Vcpus.Count);
+        BinaryPrimitives.WriteInt32LittleEndian(cpus, source.Recording.Vcpus.Max(v => v.Number) + 1);
         file.AddOption(OptionCpuCount, cpus);
         file.End();
         return _counts;

@@ -2,7 +2,8 @@
 # Installs what the tests with real guests need on a Debian 12 machine. Nothing to do: no output, a fraction of a second.
 #
 #   installed with apt-get (as root or through sudo):
-#       QEMU 10 from bookworm-backports; busybox-static, cpio, xz-utils, trace-cmd, socat from bookworm
+#       QEMU 10 from bookworm-backports; busybox-static, cpio, xz-utils, trace-cmd, socat from bookworm;
+#       KernelShark, and for it a screen (Xvfb) with tools to look at it (x11-utils, imagemagick)
 #   downloaded and unpacked into ${VSOCKPAIR_CACHE:-$HOME/.cache/vsockpair}, not installed:
 #       linux-6.12 (trixie), linux-6.1 (bookworm): kernel image and modules
 #       vhost-device-vsock (sid): AF_VSOCK for a guest without /dev/vhost-vsock
@@ -14,7 +15,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VSOCKPAIR_CACHE:-$HOME/.cache/vsockpair}
-packages=(busybox-static cpio xz-utils trace-cmd socat)
+packages=(busybox-static cpio xz-utils trace-cmd socat kernelshark xvfb x11-utils imagemagick)
 # 7.2, bookworm's own, corrupts flags after cmpxchg16b under TCG: guest kernels die at random.
 qemu_packages=(qemu-system-x86 seabios)
 qemu_minimum=1:10.0
@@ -139,14 +140,23 @@ fetch_kernel() {
     unpack "$kernel" "$folder"
 }
 
+# usage: install_packages [apt-get options] PACKAGE...
+install_packages() {
+    quietly "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes "${apt_options[@]}" install --no-install-recommends --no-remove "$@"
+}
+
 mapfile -t missing < <(missing_packages)
-qemu_is_new_enough || missing+=("${qemu_packages[@]}")
-if [ ${#missing[@]} -gt 0 ]; then
-    progress "installing ${missing[*]} (QEMU from bookworm-backports)"
+if [ ${#missing[@]} -gt 0 ] || ! qemu_is_new_enough; then
     open_suite bookworm-backports < <(echo "$archives"; echo "$main_archive bookworm-backports")
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+    progress "installing ${missing[*]}"
+    install_packages "${missing[@]}"
+fi
+if ! qemu_is_new_enough; then
+    progress "installing ${qemu_packages[*]} from bookworm-backports"
     # -t chooses among versions for what gets installed; packages that are there and good enough stay as they are.
-    quietly "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes "${apt_options[@]}" \
-        install --no-install-recommends --no-remove -t bookworm-backports "${missing[@]}"
+    install_packages -t bookworm-backports "${qemu_packages[@]}"
 fi
 
 fetch_kernel trixie linux-6.12

@@ -84,4 +84,14 @@ internal sealed class SampleStore : IDisposable
         int exitCode = await CommandRunner.RunAsync(Program.Commands(output, error), ["--store", Root, .. args], output, error, CancellationToken.None);
         return (exitCode, output.ToString(), error.ToString());
     }
+
+    /// <summary>Exports the trace of web1.</summary>
+    /// <returns>Where it is: the same file for each export of a format.</returns>
+    public async Task<string> ExportAsync(string format, params string[] options)
+    {
+        string file = Path.Combine(Root, "out." + format);
+        (int exitCode, _, string error) = await RunAsync(["export", "web1", "-o", file, .. options]);
+        Assert.True(exitCode == 0, error);
+        return file;
+    }
 }

@@ -236,20 +236,12 @@ public sealed class ExportCommandTests : IDisposable
         Assert.Equal(exitCode, found);
     }
 
-    private async Task<string> ExportAsync(string format, params string[] options)
-    {
-        string file = Path.Combine(_store.Root, "out." + format);
-        (int exitCode, _, string error) = await _store.RunAsync(["export", "web1", "-o", file, .. options]);
-        Assert.True(exitCode == 0, error);
-        return file;
-    }
-
-    private async Task<string[]> ExportLinesAsync(string format, params string[] options) => await File.ReadAllLinesAsync(await ExportAsync(format, options));
+    private async Task<string[]> ExportLinesAsync(string format, params string[] options) => await File.ReadAllLinesAsync(await _store.ExportAsync(format, options));
 
     private async Task<List<string>> ReportAsync(params string[] options)
     {
         List<string> lines = [];
-        await TraceCmdReport.PrintAsync(await ExportAsync("dat", options), lines.Add);
+        await TraceCmdReport.PrintAsync(await _store.ExportAsync("dat", options), lines.Add);
         return lines;
     }
 }

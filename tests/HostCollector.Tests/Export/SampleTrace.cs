@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using VsockPair.HostCollector.Tests.Commands;
+using VsockPair.HostCollector.Tests.Decoding;
 using VsockPair.Storage;
 using VsockPair.Tracing;
 
@@ -57,6 +58,28 @@ internal sealed class SampleTrace(SampleStore store, string boot = SampleStore.N
         string path = StorePaths.BootRecord(store.BootFolder(boot));
         BootRecord record = JsonSerializer.Deserialize(File.ReadAllText(path), StoreJson.Default.BootRecord)!;
         File.WriteAllText(path, JsonSerializer.Serialize(record with { Metadata = hashes }, StoreJson.Default.BootRecord));
+    }
+
+    /// <summary>The recording of a real guest as the store's only one.</summary>
+    public void WriteCapture(CaptureFile capture)
+    {
+        if (Directory.Exists(StorePaths.Guests(store.Root)))
+        {
+            Directory.Delete(StorePaths.Guests(store.Root), recursive: true);
+        }
+        store.AddGuest("web1");
+        store.AddBoot(boot, SampleStore.Noon);
+        WriteMetadata(capture.Metadata);
+        for (int cpu = 0; cpu < capture.Cpus.Count; cpu++)
+        {
+            byte[] bytes = capture.Cpus[cpu];
+            if (bytes.Length > 0)
+            {
+                string folder = StorePaths.Vcpu(store.BootFolder(boot), cpu);
+                Directory.CreateDirectory(folder);
+                File.WriteAllBytes(Path.Combine(folder, StorePaths.SegmentName(BinaryPrimitives.ReadUInt64LittleEndian(bytes), capture.SubBufferBytes)), bytes);
+            }
+        }
     }
 
     /// <summary>Appends sub-buffers to the segment of this name.</summary>

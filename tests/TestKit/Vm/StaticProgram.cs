@@ -3,7 +3,7 @@ using System.Text;
 
 namespace VsockPair.TestKit.Vm;
 
-/// <summary>Small C programs for use inside guests: compiled once per source text with <c>gcc -static</c>, kept in the rig's cache.</summary>
+/// <summary>Small C programs, most of them for use inside guests: compiled once per source text, with <c>gcc -static</c> where nothing else is said, kept in the rig's cache.</summary>
 public static class StaticProgram
 {
     /// <summary>Path of the compiled <c>vsock-cat</c>, see Programs/vsock-cat.c for its use.</summary>
@@ -31,6 +31,9 @@ public static class StaticProgram
 
     /// <summary>Path of a library to preload into the vsock backend, see Programs/backend-guard.c for the reason.</summary>
     internal static Task<string> BackendGuardAsync() => CompileAsync("backend-guard", ReadResource("backend-guard.c"), "-shared", "-fPIC");
+
+    /// <summary>Path of the compiled <c>kernelshark-entries</c>, for <see cref="KernelShark"/>; linked with the library that KernelShark is made of.</summary>
+    internal static Task<string> KernelSharkEntriesAsync() => CompileAsync("kernelshark-entries", ReadResource("kernelshark-entries.c"), "-Wl,--no-as-needed", "-l:libkshark.so.2");
 
     /// <summary>Compiles a test's own C source.</summary>
     public static Task<string> CompileAsync(string name, string source) => CompileAsync(name, source, "-static", "-pthread");
