@@ -23,6 +23,7 @@ public sealed class CompressionCostTests(ITestOutputHelper output) : IDisposable
     private readonly TestStore _store = new();
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task The_cpu_time_of_receiving_is_the_same_while_segments_are_compressed()
     {
         int rounds = Soak.Choose(3, 10);

@@ -73,6 +73,7 @@ public sealed class CompressionTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_collector_that_is_killed_while_it_compresses_loses_nothing()
     {
         using ScriptedGuest guest = new(_store.Socket);
