@@ -176,6 +176,7 @@ internal sealed class ConnectionAdmission(
         }
         catch
         {
+            boot.EndSession(id, EndReasons.Closed);
             boot.Holds.Return();
             throw;
         }

@@ -196,15 +196,23 @@ internal sealed class BootStore : IDisposable
     }
 
     /// <param name="synced">Whether it must survive power loss now; what was saved without that is synced by <see cref="Housekeep"/>.</param>
+    /// <param name="withReserve">On a full disk too.</param>
     /// <exception cref="IOException">The disk does not take it; the change stays for the next time.</exception>
-    public void Save(bool synced = false)
+    public void Save(bool synced = false, bool withReserve = false)
     {
         GuestMetadata all = _guest.Metadata;
         lock (_gate)
         {
             if (_dirty || (synced && _unsynced))
             {
-                WriteRecord(synced);
+                if (withReserve)
+                {
+                    _reserve.WriteWithReserve(DiskSpace.PageBytes, () => WriteRecord(synced));
+                }
+                else
+                {
+                    WriteRecord(synced);
+                }
                 _dirty = false;
                 _unsynced = !synced;
             }
@@ -224,19 +232,18 @@ internal sealed class BootStore : IDisposable
     private void WriteRecord(bool synced)
     {
         string path = StorePaths.BootRecord(Folder);
-        if (!synced)
-        {
-            DurableFile.Replace(path, _record, StoreJson.Default.BootRecord);
-        }
-        else if (File.Exists(path))
+        if (synced)
         {
             DurableFile.ReplaceSynced(path, _record, StoreJson.Default.BootRecord);
         }
         else
         {
-            _reserve.WriteWithReserve(DiskSpace.PageBytes, () => DurableFile.ReplaceSynced(path, _record, StoreJson.Default.BootRecord));
+            DurableFile.Replace(path, _record, StoreJson.Default.BootRecord);
         }
     }
+
+    /// <summary>If it still is the boot's own.</summary>
+    public void EndSession(Guid session, string reason) => Change(r => r.Session == session ? r with { Ended = Now, EndReason = reason } : r);
 
     /// <summary>Its folder goes: what it has named is its guest's again.</summary>
     public IReadOnlyList<string> TakeMetadata()

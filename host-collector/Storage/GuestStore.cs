@@ -125,9 +125,22 @@ internal sealed class GuestStore : IDisposable
             {
                 boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, EventsLeft = r.EventsLeft });
             }
-            boot.SawClock(hello.BootClock ?? 0);
-            boot.Save(synced: true);
-            boot.Holds.TryTake();
+            if (!boot.Holds.TryTake())
+            {
+                throw new IOException($"{boot.Folder}: this boot is being removed");
+            }
+            try
+            {
+                boot.SawClock(hello.BootClock ?? 0);
+                // With the reserve: a guest that cannot begin a session cannot hand over its crash record.
+                boot.Save(synced: true, withReserve: true);
+            }
+            catch
+            {
+                boot.EndSession(session, EndReasons.Closed);
+                boot.Holds.Return();
+                throw;
+            }
             return boot;
         }
     }
@@ -352,7 +365,24 @@ internal sealed class GuestStore : IDisposable
         return retired.Length == boots.Length;
     }
 
+    /// <summary>Removes boots that were retired; those that stay after a failure may be used again.</summary>
     private void RemoveBoots(IReadOnlyList<string> folders)
+    {
+        try
+        {
+            RemoveRetired(folders);
+        }
+        catch
+        {
+            foreach (string folder in folders)
+            {
+                _boots.GetValueOrDefault(Path.GetFileName(folder))?.Holds.Reinstate();
+            }
+            throw;
+        }
+    }
+
+    private void RemoveRetired(IReadOnlyList<string> folders)
     {
         GuestMetadata metadata = Metadata;
         lock (FilesGate)

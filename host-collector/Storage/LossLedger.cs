@@ -87,8 +87,18 @@ internal sealed class LossLedger : IDisposable
                 throw new IOException($"{_path} cannot be written");
             }
             SafeFileHandle file = _file ?? Open();
+            long before = _bytes;
             Write(file, lines);
-            RandomAccess.FlushToDisk(file);
+            try
+            {
+                RandomAccess.FlushToDisk(file);
+            }
+            catch (IOException)
+            {
+                // Nothing is removed for lines that may not last, so they must not be there either.
+                RandomAccess.SetLength(file, _bytes = before);
+                throw;
+            }
             foreach (LossRecord record in records)
             {
                 Count(record);
@@ -143,23 +153,34 @@ internal sealed class LossLedger : IDisposable
         totals.Add(record);
     }
 
-    /// <summary>The newer half stays as it is. Of the older one all lines that agree in boot, stream and source become one: the sums stay, the times of each removal go.</summary>
+    /// <summary>
+    /// The newer half stays as it is. Of the older one all lines that agree in boot, stream, source, and in what they know, become one: the sums stay, the times of each
+    /// removal go. Boots that are gone share a line. A longer ledger says the same, so a failure is no reason to stop.
+    /// </summary>
     private void Compact()
     {
-        LossRecord[] lines = [.. Read(_path)];
-        int old = lines.Length / 2;
         try
         {
-            IEnumerable<LossRecord> sums = lines.Take(old).GroupBy(l => (l.Boot, l.Stream, l.Source)).Select(LossRecord.Merge);
-            DurableFile.ReplaceLines(_path, sums.Concat(lines.Skip(old)), StoreJson.Default.LossRecord);
+            LossRecord[] lines = [.. Read(_path)];
+            int old = lines.Length / 2;
+            string boots = StorePaths.Boots(Path.GetDirectoryName(_path)!);
+            HashSet<string> gone = [.. lines.Take(old).Select(l => l.Boot).OfType<string>().Distinct().Where(b => !Directory.Exists(Path.Combine(boots, b)))];
+            LossRecord[] rest =
+            [
+                .. lines.Take(old).Select(l => l.Boot is string boot && gone.Contains(boot) ? l with { Boot = null, Stream = BootRemoval.Stream, First = null, Last = null } : l)
+                    .GroupBy(l => (l.Boot, l.Stream, l.Source, l.Events is null, l.Last is null)).Select(LossRecord.Merge),
+                .. lines.Skip(old),
+            ];
+            DurableFile.ReplaceLines(_path, rest, StoreJson.Default.LossRecord);
+            _totals.Clear();
+            Array.ForEach(rest, Count);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // The longer ledger says the same; a fuller disk than this is no reason to stop.
-            _compactAt = 2 * _bytes;
-            return;
+            // It may have been replaced all the same: the folder is synced after the rename.
         }
         _file?.Dispose();
+        _file = null;
         Open();
         // Where the lines of many streams cannot be fewer, not every removal may do this again.
         _compactAt = Math.Max(CompactBytes, 2 * _bytes);

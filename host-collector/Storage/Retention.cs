@@ -19,6 +19,9 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     private const int FilesPerBatch = 256;
 
     private readonly Dictionary<string, List<StoredFile>> _closed = new(StringComparer.Ordinal);
+
+    /// <summary>What has its line and could not be removed: another line would count it twice.</summary>
+    private readonly HashSet<string> _declared = new(StringComparer.Ordinal);
     private bool _clockWasSet;
 
     public void Run()
@@ -28,15 +31,29 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         GuestStore[] guests = [.. store.Guests];
         foreach (GuestStore guest in guests)
         {
-            if (guest.TakeSegmentsClosed() || !_closed.ContainsKey(guest.Name))
+            try
             {
-                _closed[guest.Name] = StoredFile.FindAll(guest.Folder);
+                KeepGuest(guest);
             }
-            RemoveOld(guest);
-            Keep(guest, kmsg: false, options.TraceQuota);
-            Keep(guest, kmsg: true, options.KmsgQuota);
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // One guest's folder: the quotas of all others are kept all the same.
+                log.HousekeepingFailed(guest.Folder, e.Message);
+            }
         }
         KeepFileSystem(guests);
+    }
+
+    private void KeepGuest(GuestStore guest)
+    {
+        bool isNew = _closed.TryAdd(guest.Name, []);
+        if (guest.TakeSegmentsClosed() || isNew)
+        {
+            _closed[guest.Name] = StoredFile.FindAll(guest.Folder);
+        }
+        RemoveOld(guest);
+        Keep(guest, kmsg: false, options.TraceQuota);
+        Keep(guest, kmsg: true, options.KmsgQuota);
     }
 
     private void TellOfClock()
@@ -150,10 +167,11 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
             using Lock.Scope scope = guest.FilesGate.EnterScope();
             // The boot of a file may have gone as a whole, with its own line.
             StoredFile[] batch = [.. chunk.Where(f => SegmentForms.Find(f.FilePath) is not null)];
-            guest.Ledger.AppendSynced(LinesOf(batch));
+            guest.Ledger.AppendSynced(LinesOf([.. batch.Where(f => !_declared.Contains(f.FilePath))]));
+            _declared.UnionWith(batch.Select(f => f.FilePath));
             foreach (StoredFile file in batch)
             {
-                StoredFile.Delete(file.FilePath);
+                TryDelete(guest, file);
             }
         }
         if (files.Count > 0)
@@ -163,14 +181,29 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         }
     }
 
-    /// <summary>One line for each stream of each boot. They share a time, by which the batch is known, and which no file of it is younger than, however the host's clock was set since.</summary>
+    /// <summary>One that cannot be removed is tried again, and holds up no other; its line is there already.</summary>
+    private void TryDelete(GuestStore guest, StoredFile file)
+    {
+        try
+        {
+            StoredFile.Delete(file.FilePath);
+            _declared.Remove(file.FilePath);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            log.HousekeepingFailed(file.FilePath, e.Message);
+            guest.FilesChanged();
+        }
+    }
+
+    /// <summary>One line for each stream of each boot, and another for files whose sidecar cannot be read, so that what is unknown of one makes no sum unknown. They share a time, by which the batch is known, and which no file of it is younger than, however the host's clock was set since.</summary>
     private LossRecord[] LinesOf(StoredFile[] batch)
     {
         DateTimeOffset time = batch.Select(f => new DateTimeOffset(f.Written, TimeSpan.Zero)).Append(store.Now).Max();
         return
         [
-            .. batch.GroupBy(f => (f.Boot, f.Stream)).Select(files =>
-                LossRecord.Merge(files.Select(f => LineOf(f, time))) with { Files = [.. files.Select(f => Path.GetFileName(f.FilePath))] }),
+            .. batch.Select(f => (File: f, Line: LineOf(f, time))).GroupBy(f => (f.Line.Boot, f.Line.Stream, f.Line.Last is null)).Select(files =>
+                LossRecord.Merge(files.Select(f => f.Line)) with { Files = [.. files.Select(f => Path.GetFileName(f.File.FilePath))] }),
         ];
     }
 
