@@ -289,7 +289,7 @@ internal sealed class GuestSession
             {
                 stream.SettleEnded();
             }
-            Boot.Change(r => r.Session == Id ? r with { Ended = _time.GetUtcNow(), EndReason = reason, BootClock = Boot.BootClock } : r);
+            Boot.EndSession(Id, reason);
             if (Guest.MayLog())
             {
                 _log.SessionEnded(Guest.Name, Boot.Name, reason);

@@ -242,8 +242,9 @@ internal sealed class BootStore : IDisposable
         }
     }
 
-    /// <summary>If it still is the boot's own.</summary>
-    public void EndSession(Guid session, string reason) => Change(r => r.Session == session ? r with { Ended = Now, EndReason = reason } : r);
+    /// <summary>Records that this session is over, if it still is the boot's own.</summary>
+    public void EndSession(Guid session, string reason) =>
+        Change(r => r.Session == session ? r with { Ended = Now, EndReason = reason, BootClock = BootClock } : r);
 
     /// <summary>Its folder goes: what it has named is its guest's again.</summary>
     public IReadOnlyList<string> TakeMetadata()
