@@ -29,7 +29,7 @@ public sealed class HostileTests : IDisposable
         _collector = new InProcessCollector(
             _store,
             o => o with { Listen = o.Listen with { Specs = [new HybridListen(GoodSocket, GoodName), .. o.Listen.Specs] } },
-            new SessionTimes { Handshake = TimeSpan.FromSeconds(1), AcceptsPerSecond = 1000 });
+            new SessionTimes { Handshake = TimeSpan.FromSeconds(3), AcceptsPerSecond = 1000 });
         _good = new ScriptedGuest(GoodSocket + "_829");
         _bad = new ScriptedGuest(_store.Socket);
     }
