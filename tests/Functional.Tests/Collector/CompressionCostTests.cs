@@ -90,7 +90,7 @@ public sealed class CompressionCostTests(ITestOutputHelper output) : IDisposable
         bulk.AwaitClosed();
         await collector.StopAsync();
         Directory.Delete(boot, recursive: true);
-        return (cost / ((double)sends * BytesPerSend / 1e9), compression / ((double)compressed * SegmentBytes / 1e9), compressed);
+        return (cost / ((double)sends * BytesPerSend / 1e9), compression / (Math.Max(1.0, compressed) * SegmentBytes / 1e9), compressed);
     }
 
     private static double Median(List<double> sorted) => sorted[sorted.Count / 2];
