@@ -201,8 +201,11 @@ public sealed partial class ExportTests(ITestOutputHelper output)
         await ExportAsync(recording, lines);
         string file = Path.Combine(work, "own.pftrace");
         await ExportAsync(recording, file);
-        string? difference = new PerfettoTrace(await File.ReadAllBytesAsync(file)).DifferenceTo(File.ReadLines(lines));
+        PerfettoTrace trace = new(await File.ReadAllBytesAsync(file));
+        string? difference = trace.DifferenceTo(File.ReadLines(lines));
         Assert.True(difference is null, $"{what}, .pftrace: {difference}");
+        // The agent has a thread for each vCPU.
+        Assert.Contains(trace.Threads, t => t.Value.Process != t.Key && trace.Processes.ContainsKey(t.Value.Process));
     }
 
     private static void AssertSame(string what, List<string> expected, List<string> found)
