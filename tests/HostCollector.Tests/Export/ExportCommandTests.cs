@@ -49,6 +49,7 @@ public sealed class ExportCommandTests : IDisposable
         _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 1, text: "\u001b[2J\u009b"));
         string line = (await ExportLinesAsync("txt"))[1];
         Assert.EndsWith("text=\\x1b[2J\\u{9b}", line, StringComparison.Ordinal);
+        Assert.Contains("\"text\":\"\\u001B[2J\\u009B\"", (await ExportLinesAsync("ndjson"))[0], StringComparison.Ordinal);
     }
 
     /// <summary>The thread's name would begin a line that looks like an event, its text one that looks like a stack; the format is a kernel's that lies.</summary>

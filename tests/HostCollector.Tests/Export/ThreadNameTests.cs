@@ -45,13 +45,18 @@ public sealed class ThreadNameTests : IDisposable
         Assert.Equal(["last-14", "first-10", "-11", "a-12", "padded-13"], await ThreadsAsync());
     }
 
+    /// <summary>With others on both sides: in the middle of all names lies now one of the two, now the other.</summary>
     [TraceCmdFact]
     public async Task Name_that_no_line_of_the_file_can_say_comes_from_the_event()
     {
         foreach (string odd in new[] { "", " x", "\tx" })
         {
-            WriteSwitches("20 after\n", (0, "swapper", 20, odd), (20, "after", 0, "swapper"));
-            Assert.Equal(["<idle>-0", $"{odd.Trim()}-20"], await ThreadsAsync());
+            for (int others = 0; others < 4; others++)
+            {
+                string saved = string.Concat(Enumerable.Range(200, others).Select(pid => $"{pid} other\n"));
+                WriteSwitches($"20 after\n{saved}", (0, "swapper", 20, odd), (20, "after", 0, "swapper"));
+                Assert.Equal(["<idle>-0", $"{odd.Trim()}-20"], await ThreadsAsync());
+            }
         }
     }
 
