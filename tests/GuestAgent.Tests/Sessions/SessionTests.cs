@@ -1,3 +1,4 @@
+using System.Text;
 using VsockPair.GuestAgent.Configuration;
 using VsockPair.Protocol;
 using VsockPair.TestKit.Collector;
@@ -10,7 +11,14 @@ public sealed class SessionTests
     [Fact]
     public async Task Says_who_it_is_and_sends_what_decoding_needs()
     {
-        await using AgentRun run = new();
+        await using AgentRun run = new(prepare: guest =>
+        {
+            guest.Write("proc/1/task/1/stat", "");
+            guest.Write("proc/77/task/77/stat", "");
+            guest.Write("proc/77/task/78/stat", "");
+            // On its way out.
+            guest.Write("proc/99/stat", "");
+        });
         await UntilAsync(() => run.Bulk(0) is not null, "the bulk connection");
 
         Hello control = run.Hellos(ConnectionKind.Control)[^1];
@@ -22,11 +30,12 @@ public sealed class SessionTests
 
         string[] expected =
         [
-            "saved_cmdlines", "modules", "cpuinfo", "events/header_page", "events/header_event", "events/ftrace/function/format",
+            "saved_cmdlines", "thread_groups", "modules", "cpuinfo", "events/header_page", "events/header_event", "events/ftrace/function/format",
             "events/sched/sched_switch/format", "vmcoreinfo", "kallsyms", "kallsyms-boot", "btf",
         ];
         await UntilAsync(() => run.Collector.Files.Count >= expected.Length, "the files");
         Assert.Equal(expected.Order(), run.Collector.Files.Keys.Order());
+        Assert.Equal(["77", "77", "78"], Encoding.UTF8.GetString(run.Collector.Files["thread_groups"]).TrimEnd('\n').Split(' ').Order());
         Assert.Equal("0000000000000000 A fixed_percpu_data\n+0 T _text\n+100 T splice_to_socket\n"u8.ToArray(), run.Collector.Files["kallsyms"]);
         Assert.Empty(run.Collector.Faults);
     }
