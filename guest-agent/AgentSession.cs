@@ -1,3 +1,4 @@
+using VsockPair.GuestAgent.Checks;
 using VsockPair.GuestAgent.Connections;
 using VsockPair.GuestAgent.Files;
 using VsockPair.GuestAgent.Metadata;
@@ -20,6 +21,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
     private readonly Agent _agent;
     private readonly SessionLink _link;
     private readonly FrameChannel _control;
+    private readonly ReadinessReporter _readiness;
     private readonly FileOffers _files;
     private readonly WakeEvent _probeWake = new();
     private readonly Thread _probe;
@@ -36,6 +38,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
         _link = new SessionLink(agent.Identity.BootId, welcome, agent.Timings);
         _traceLink = _link;
         _control = new FrameChannel(socket, agent.Stop.Wake, IsSendHopeless);
+        _readiness = new ReadinessReporter(agent.Paths, _control);
         _files = new FileOffers(_control, agent.Hashes, Acknowledged);
         _probe = new Thread(ProbePath, 128 * 1024) { Name = "probe", IsBackground = true };
         agent.State.Change(agent.State.Ring.InSession(welcome.Session));
@@ -76,6 +79,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
     {
         _probe.Start();
         _agent.Kmsg?.Join(_link);
+        _readiness.Report();
         _agent.Control?.Begin(this);
         _agent.Metadata.OfferAll(_files, _agent.Control?.RequestedEvents ?? []);
         _agent.Pstore.OfferAll(_files);
@@ -108,6 +112,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
             {
                 _agent.Metadata.OfferChanged(_files);
                 _agent.Pstore.OfferNew(_files);
+                _readiness.Report();
             }
             CheckAlive();
             int due = Math.Min(flush.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));

@@ -9,6 +9,8 @@ internal sealed class GuestPaths(string root = "")
 
     public string Kmsg { get; } = $"{root}/dev/kmsg";
 
+    public string Vsock { get; } = $"{root}/dev/vsock";
+
     public string[] Tracefs { get; } = [$"{root}/sys/kernel/tracing", $"{root}/sys/kernel/debug/tracing"];
 
     /// <summary>The kernel's own place, and where systemd-pstore moves the records to.</summary>

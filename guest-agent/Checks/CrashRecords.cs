@@ -1,0 +1,53 @@
+using System.Globalization;
+using VsockPair.GuestAgent.Tracing;
+using VsockPair.Protocol;
+
+namespace VsockPair.GuestAgent.Checks;
+
+/// <summary>What of a crash survives a reboot in the guest's own memory.</summary>
+internal static class CrashRecords
+{
+    private static readonly Version FirstWithRing = new(6, 12);
+
+    public static ReadinessCheck Pstore(GuestPaths paths)
+    {
+        const string Name = "pstore";
+        string modules = $"{paths.SysFs}/module";
+        string backend = GuestReadiness.TryRead($"{modules}/pstore/parameters/backend") ?? "";
+        if (backend is "" or "(null)")
+        {
+            return GuestReadiness.Missing(
+                Name, "no backend: the last messages of a crash do not survive a reboot",
+                "2 MiB of memory at a free address A: memmap=2M$A ramoops.mem_address=A ramoops.mem_size=0x200000 ramoops.record_size=0x40000 on the kernel's command line, and modprobe ramoops");
+        }
+        string record = backend;
+        if (backend == "ramoops" && long.TryParse(GuestReadiness.TryRead($"{modules}/ramoops/parameters/record_size"), NumberStyles.None, CultureInfo.InvariantCulture, out long bytes))
+        {
+            if (bytes == 0)
+            {
+                return GuestReadiness.Missing(Name, "ramoops has no room for a crash record (record_size is 0)", "ramoops.record_size=0x40000 on the kernel's command line, or for modprobe");
+            }
+            record = $"ramoops, records of {bytes / 1024} KiB";
+        }
+        return Array.Exists((GuestReadiness.TryRead($"{paths.Proc}/mounts") ?? "").Split('\n'), l => l.Split(' ') is [_, _, "pstore", ..])
+            ? GuestReadiness.Ok(Name, record)
+            : GuestReadiness.Missing(Name, $"{record}, but not mounted: a record that survived is not seen", "mount -t pstore pstore /sys/fs/pstore");
+    }
+
+    /// <summary>The persistent trace ring, on the kernel's command line only. Which kernel could have one, nothing but its version tells.</summary>
+    public static ReadinessCheck TraceRing(GuestPaths paths)
+    {
+        const string Name = "persistent-ring";
+        if (Tracefs.Find(paths)?.Instance(PersistentRing.Name) is Tracefs ring && Directory.Exists(ring.Folder))
+        {
+            string size = GuestReadiness.TryRead(ring.Path("buffer_size_kb")) ?? "?";
+            return GuestReadiness.Ok(Name, $"{PersistentRing.Name}, {size} KiB per vCPU");
+        }
+        string release = GuestReadiness.TryRead($"{paths.Proc}/sys/kernel/osrelease") ?? "";
+        return Version.TryParse(release.Split('-', '+')[0], out Version? version) && version >= FirstWithRing
+            ? GuestReadiness.Missing(
+                Name, "none: the last events before a crash that the host does not catch are lost",
+                $"reserve_mem=12M:4096:trace trace_instance={PersistentRing.Name}^traceoff@trace on the kernel's command line")
+            : new ReadinessCheck(Name, CheckState.NotCounted, $"this kernel cannot have one ({FirstWithRing} and newer can)", "");
+    }
+}
