@@ -123,7 +123,7 @@ internal sealed class GuestStore : IDisposable
             }
             else
             {
-                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, EventsLeft = r.EventsLeft });
+                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, EventsLeft = r.EventsLeft, Readiness = r.Readiness });
             }
             if (!boot.Holds.TryTake())
             {
