@@ -54,6 +54,9 @@ internal sealed class Agent : IDisposable
     /// <summary>As <see cref="Trace"/>.</summary>
     public TraceControl? Control { get; private init; }
 
+    /// <summary>Null where the guest has none.</summary>
+    public PersistentRing? Persistent { get; private init; }
+
     public LocalClock? LocalClock { get; private init; }
 
     public KmsgStream? Kmsg { get; private init; }
@@ -87,6 +90,7 @@ internal sealed class Agent : IDisposable
             Notes = notes,
             Trace = trace,
             Control = control,
+            Persistent = PersistentRing.Open(top, options, paths, identity.BootId, timings),
             LocalClock = instance is null ? null : new LocalClock(top!),
             Kmsg = kmsg,
         };

@@ -28,6 +28,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
     private long _heardAt = Environment.TickCount64;
     private ulong _heartbeats;
     private SessionLink _traceLink;
+    private readonly bool _takesPrevious;
     private bool _isTraceJoined;
     private bool _awaitsCollector;
     private bool _collectorStops;
@@ -37,6 +38,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
         _agent = agent;
         _link = new SessionLink(agent.Identity.BootId, welcome, agent.Timings);
         _traceLink = _link;
+        _takesPrevious = welcome.Capabilities?.HasFlag(CollectorCapabilities.PreviousTrace) == true;
         _control = new FrameChannel(socket, agent.Stop.Wake, IsSendHopeless);
         _readiness = new ReadinessReporter(agent.Paths, _control);
         _files = new FileOffers(_control, agent.Hashes, Acknowledged);
@@ -83,6 +85,10 @@ internal sealed class AgentSession : ITraceSession, IDisposable
         _agent.Control?.Begin(this);
         _agent.Metadata.OfferAll(_files, _agent.Control?.RequestedEvents ?? []);
         _agent.Pstore.OfferAll(_files);
+        if (_takesPrevious)
+        {
+            _agent.Persistent?.OfferAll(_files);
+        }
         Timings timings = _agent.Timings;
         Recurring heartbeat = new(timings.Heartbeat);
         Recurring counters = new(timings.Counters);
@@ -94,6 +100,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
             TakeFrames();
             _files.Step();
             _agent.Control?.Step();
+            _agent.Persistent?.Step();
             JoinTrace();
             if (flush.IsDue())
             {
@@ -225,6 +232,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
     private void Acknowledged(OfferedFile file)
     {
         _agent.Pstore.Acknowledged(file);
+        _agent.Persistent?.Acknowledged(file, _files);
         _agent.Control?.Acknowledged(file.Name);
         _awaitsCollector &= file.Name != MetadataFiles.HeaderPage;
     }

@@ -38,7 +38,7 @@ internal static class CrashRecords
     public static ReadinessCheck TraceRing(GuestPaths paths)
     {
         const string Name = "persistent-ring";
-        if (Tracefs.Find(paths)?.Instance(PersistentRing.Name) is Tracefs ring && Directory.Exists(ring.Folder))
+        if (Tracefs.Find(paths)?.Instance(PersistentRing.Name) is Tracefs ring && ring.Has(PersistentRing.BootInfo))
         {
             string size = GuestReadiness.TryRead(ring.Path("buffer_size_kb")) ?? "?";
             return GuestReadiness.Ok(Name, $"{PersistentRing.Name}, {size} KiB per vCPU");

@@ -5,7 +5,7 @@ using VsockPair.Protocol;
 namespace VsockPair.GuestAgent.Pstore;
 
 /// <summary>
-/// Crash records that survived the last reboot. Both places are looked through at each session's start and again in its course: systemd-pstore moves
+/// Crash records that survived the last reboot, and the logs that kdump has saved. All places are looked through at each session's start and again in its course: systemd-pstore moves
 /// records from one to the other at any time, and the collector knows what it has already by its hash.
 /// </summary>
 internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
@@ -42,14 +42,14 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
     /// <summary>Unlinking a record erases its zone: only when the guest's operator asked for it, and the collector has it.</summary>
     public void Acknowledged(OfferedFile file)
     {
-        if (!removeAcknowledged || file.Kind != OfferedKind.Pstore)
+        if (!removeAcknowledged || file.Kind != OfferedKind.Pstore || KdumpLogs.IsOne(paths, file.Path!))
         {
             return;
         }
         try
         {
             // Another record may have taken its name meanwhile.
-            if (Describe(file.Path!).HashKey != file.HashKey)
+            if (Describe(file.Path!, file.Name).HashKey != file.HashKey)
             {
                 AgentLog.Warning($"{file.Path} has changed since it was sent and is not removed");
                 return;
@@ -72,18 +72,27 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
             Array.Sort(files, StringComparer.Ordinal);
             foreach (string path in files)
             {
-                try
-                {
-                    found.Add(Describe(path));
-                }
-                catch (LinuxException e)
-                {
-                    // Moved by systemd-pstore since the folder was listed: then it is found where it is now.
-                    AgentLog.Warning($"{path} cannot be read, ignoring: {e.Message}");
-                }
+                TryAdd(found, path, Path.GetFileName(path));
             }
         }
+        foreach ((string path, string name) in KdumpLogs.Newest(paths))
+        {
+            TryAdd(found, path, name);
+        }
         return found;
+    }
+
+    private static void TryAdd(List<OfferedFile> found, string path, string name)
+    {
+        try
+        {
+            found.Add(Describe(path, name));
+        }
+        catch (LinuxException e)
+        {
+            // Moved by systemd-pstore since the folder was listed: then it is found where it is now.
+            AgentLog.Warning($"{path} cannot be read, ignoring: {e.Message}");
+        }
     }
 
     private static string[] ListFiles(string folder)
@@ -99,11 +108,11 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
         }
     }
 
-    private static OfferedFile Describe(string path)
+    private static OfferedFile Describe(string path, string name)
     {
         using Fd file = Fd.Own(Sys.Open(path, Constants.O_RDONLY), "open", path);
         LinuxException.Check(Sys.Status(file.Value, out long bytes, out long modified), "fstat", path);
-        return new OfferedFile(OfferedKind.Pstore, Path.GetFileName(path), () => new FileSource(path))
+        return new OfferedFile(OfferedKind.Pstore, name, () => new FileSource(path))
         {
             Path = path,
             Modified = modified,
