@@ -39,7 +39,7 @@ internal static class CheckCommand
 
     internal static string ToJson(List<ReadinessCheck> checks, int missing)
     {
-        StringBuilder json = new($"{{\"ok\":{(missing == 0 ? "true" : "false")},\"checks\":[");
+        StringBuilder json = new(missing == 0 ? "{\"ok\":true,\"checks\":[" : "{\"ok\":false,\"checks\":[");
         for (int i = 0; i < checks.Count; i++)
         {
             ReadinessCheck check = checks[i];

@@ -7,7 +7,8 @@ namespace VsockPair.GuestAgent.Checks;
 /// <summary>What of a crash survives a reboot in the guest's own memory.</summary>
 internal static class CrashRecords
 {
-    private static readonly Version FirstWithRing = new(6, 12);
+    // A version as one number, 6.12 is 6012.
+    private const int FirstWithRing = 6012;
 
     public static ReadinessCheck Pstore(GuestPaths paths)
     {
@@ -21,7 +22,7 @@ internal static class CrashRecords
                 "2 MiB of memory at a free address A: memmap=2M$A ramoops.mem_address=A ramoops.mem_size=0x200000 ramoops.record_size=0x40000 on the kernel's command line, and modprobe ramoops");
         }
         string record = backend;
-        if (backend == "ramoops" && long.TryParse(GuestReadiness.TryRead($"{modules}/ramoops/parameters/record_size"), NumberStyles.None, CultureInfo.InvariantCulture, out long bytes))
+        if (backend == "ramoops" && int.TryParse(GuestReadiness.TryRead($"{modules}/ramoops/parameters/record_size"), NumberStyles.None, CultureInfo.InvariantCulture, out int bytes))
         {
             if (bytes == 0)
             {
@@ -44,10 +45,20 @@ internal static class CrashRecords
             return GuestReadiness.Ok(Name, $"{PersistentRing.Name}, {size} KiB per vCPU");
         }
         string release = GuestReadiness.TryRead($"{paths.Proc}/sys/kernel/osrelease") ?? "";
-        return Version.TryParse(release.Split('-', '+')[0], out Version? version) && version >= FirstWithRing
+        return VersionOf(release) >= FirstWithRing
             ? GuestReadiness.Missing(
                 Name, "none: the last events before a crash that the host does not catch are lost",
                 $"reserve_mem=12M:4096:trace trace_instance={PersistentRing.Name}^traceoff@trace on the kernel's command line")
-            : new ReadinessCheck(Name, CheckState.NotCounted, $"this kernel cannot have one ({FirstWithRing} and newer can)", "");
+            : new ReadinessCheck(Name, CheckState.NotCounted, "this kernel cannot have one (Linux 6.12 and newer can)", "");
+    }
+
+    // Not the Version class, which alone would make the agent larger than all checks together.
+    private static int VersionOf(string release)
+    {
+        string[] parts = release.Split('.', '-', '+');
+        return parts.Length > 1
+            && int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int major) && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int minor)
+            ? major * 1000 + minor
+            : 0;
     }
 }

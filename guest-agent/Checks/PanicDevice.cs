@@ -1,4 +1,3 @@
-using System.Globalization;
 using VsockPair.Protocol;
 
 namespace VsockPair.GuestAgent.Checks;
@@ -33,8 +32,8 @@ internal static class PanicDevice
                 return GuestReadiness.Ok(Name, $"{device} tells the host of {Describe(capability & events)}");
             }
             silent ??= (capability & needed) != 0
-                ? GuestReadiness.Missing(Name, $"{device} is told not to tell the host of {Describe(needed)} (events is {events:x})", $"echo {capability:x} > {folder}/events")
-                : GuestReadiness.Missing(Name, $"{device} cannot tell the host of {Describe(needed)} (capability is {capability:x})", "on the host: QEMU 5.0 or newer, and events=3 for the device where it is set");
+                ? GuestReadiness.Missing(Name, $"{device} is told not to tell the host of {Describe(needed)} (events is {events})", $"echo {capability} > {folder}/events")
+                : GuestReadiness.Missing(Name, $"{device} cannot tell the host of {Describe(needed)} (capability is {capability})", "on the host: QEMU 5.0 or newer, and events=3 for the device where it is set");
         }
         return silent ?? (unbound is not null
             ? GuestReadiness.Missing(Name, "the device has no driver: the host does not learn of a panic", GuestReadiness.ModuleFix(unbound))
@@ -62,11 +61,9 @@ internal static class PanicDevice
         return found;
     }
 
-    // A driver before Linux 5.13 has no such files, and tells of both.
+    // Hexadecimal, of three known bits. A driver before Linux 5.13 has no such files, and tells of both.
     private static int Bits(string file) =>
-        GuestReadiness.TryRead(file) is string text && int.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int bits)
-            ? bits
-            : Panicked | CrashLoaded;
+        GuestReadiness.TryRead(file) is [.., char digit] && char.IsAsciiHexDigit(digit) ? (digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10) : Panicked | CrashLoaded;
 
     private static string Describe(int bits) => (bits & (Panicked | CrashLoaded)) switch
     {

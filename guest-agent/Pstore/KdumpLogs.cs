@@ -1,3 +1,5 @@
+using VsockPair.GuestAgent.Files;
+
 namespace VsockPair.GuestAgent.Pstore;
 
 /// <summary>
@@ -12,26 +14,30 @@ internal static class KdumpLogs
 
     public static bool IsOne(GuestPaths paths, string path) => path.StartsWith($"{paths.KdumpFolder}/", StringComparison.Ordinal);
 
-    /// <summary>With the name that a record of it gets: every crash's file is called the same, its folder is not.</summary>
-    public static List<(string Path, string Name)> Newest(GuestPaths paths)
+    /// <summary>Newest first, each with the name of its folder: the files of all crashes are called the same.</summary>
+    public static List<OfferedFile> Newest(GuestPaths paths)
     {
-        List<FileInfo> logs = [];
+        List<OfferedFile> newest = [];
         try
         {
             foreach (string folder in Directory.Exists(paths.KdumpFolder) ? Directory.GetDirectories(paths.KdumpFolder) : [])
             {
-                string[] files = Directory.GetFiles(folder);
-                logs.AddRange(Array.ConvertAll(Array.FindAll(files, IsLog), f => new FileInfo(f)));
+                foreach (string path in Array.FindAll(Directory.GetFiles(folder), IsLog))
+                {
+                    OfferedFile log = PstoreRecords.Describe(path, NameOf(Path.GetFileName(folder)), out long bytes);
+                    if (bytes <= MostBytes)
+                    {
+                        int older = newest.FindIndex(l => l.Modified < log.Modified);
+                        newest.Insert(older < 0 ? newest.Count : older, log);
+                    }
+                }
             }
-            logs.RemoveAll(f => f.Length is 0 or > MostBytes);
-            logs.Sort((a, b) => b.LastWriteTimeUtc.CompareTo(a.LastWriteTimeUtc));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             AgentLog.Warning($"{paths.KdumpFolder} cannot be read, ignoring: {e.Message}");
-            return [];
         }
-        return logs.GetRange(0, Math.Min(Most, logs.Count)).ConvertAll(f => (f.FullName, NameOf(f.Directory!.Name)));
+        return newest.GetRange(0, Math.Min(Most, newest.Count));
     }
 
     private static bool IsLog(string path) => Path.GetFileName(path) is string name && (name == "vmcore-dmesg.txt" || name.StartsWith("dmesg.", StringComparison.Ordinal));

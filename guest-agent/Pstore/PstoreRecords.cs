@@ -49,7 +49,7 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
         try
         {
             // Another record may have taken its name meanwhile.
-            if (Describe(file.Path!, file.Name).HashKey != file.HashKey)
+            if (Describe(file.Path!, file.Name, out _).HashKey != file.HashKey)
             {
                 AgentLog.Warning($"{file.Path} has changed since it was sent and is not removed");
                 return;
@@ -72,27 +72,19 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
             Array.Sort(files, StringComparer.Ordinal);
             foreach (string path in files)
             {
-                TryAdd(found, path, Path.GetFileName(path));
+                try
+                {
+                    found.Add(Describe(path, Path.GetFileName(path), out _));
+                }
+                catch (LinuxException e)
+                {
+                    // Moved by systemd-pstore since the folder was listed: then it is found where it is now.
+                    AgentLog.Warning($"{path} cannot be read, ignoring: {e.Message}");
+                }
             }
         }
-        foreach ((string path, string name) in KdumpLogs.Newest(paths))
-        {
-            TryAdd(found, path, name);
-        }
+        found.AddRange(KdumpLogs.Newest(paths));
         return found;
-    }
-
-    private static void TryAdd(List<OfferedFile> found, string path, string name)
-    {
-        try
-        {
-            found.Add(Describe(path, name));
-        }
-        catch (LinuxException e)
-        {
-            // Moved by systemd-pstore since the folder was listed: then it is found where it is now.
-            AgentLog.Warning($"{path} cannot be read, ignoring: {e.Message}");
-        }
     }
 
     private static string[] ListFiles(string folder)
@@ -108,10 +100,11 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
         }
     }
 
-    private static OfferedFile Describe(string path, string name)
+    /// <exception cref="LinuxException">It is gone, or cannot be read.</exception>
+    internal static OfferedFile Describe(string path, string name, out long bytes)
     {
         using Fd file = Fd.Own(Sys.Open(path, Constants.O_RDONLY), "open", path);
-        LinuxException.Check(Sys.Status(file.Value, out long bytes, out long modified), "fstat", path);
+        LinuxException.Check(Sys.Status(file.Value, out bytes, out long modified), "fstat", path);
         return new OfferedFile(OfferedKind.Pstore, name, () => new FileSource(path))
         {
             Path = path,

@@ -97,7 +97,8 @@ internal sealed unsafe class PreviousReader
         }
         while (true)
         {
-            string path = $"{folder}/{timeStamp.ToString("D20", CultureInfo.InvariantCulture)}-{_subBuffer.Length}.pages";
+            // A format like D20 would bring all of the library's number formats into the agent.
+            string path = $"{folder}/{timeStamp.ToString(CultureInfo.InvariantCulture).PadLeft(20, '0')}-{_subBuffer.Length}.pages";
             int file = Sys.Open(path, Constants.O_WRONLY | Constants.O_CREAT | Constants.O_EXCL, 0x180);
             if (file != -Errno.EEXIST)
             {

@@ -13,10 +13,19 @@ public enum CheckState : uint
 }
 
 /// <summary>One check of a guest: whether something that a crash would need is there.</summary>
-/// <param name="Check">Its name, e.g. <c>pvpanic</c>.</param>
-/// <param name="Text">What was found.</param>
-/// <param name="Fix">The command or setting that mends it; empty when nothing is to be mended.</param>
-public readonly record struct ReadinessCheck(string Check, CheckState State, string Text, string Fix);
+/// <param name="check">Its name, e.g. <c>pvpanic</c>.</param>
+/// <param name="text">What was found.</param>
+/// <param name="fix">The command or setting that mends it; empty when nothing is to be mended.</param>
+public sealed class ReadinessCheck(string check, CheckState state, string text, string fix)
+{
+    public string Check { get; } = check;
+
+    public CheckState State { get; } = state;
+
+    public string Text { get; } = text;
+
+    public string Fix { get; } = fix;
+}
 
 /// <summary>Agent → collector: whether a crash of this guest would be caught, as far as that can be seen in it. After each Welcome on control, and when it changes.</summary>
 /// <param name="Checks">At most <see cref="Wire.MaxReadinessChecks"/>. Any names: a collector shows those too that it does not know.</param>
