@@ -20,8 +20,8 @@ internal static class GuestReadiness
             KernelCrash.Oops(paths),
             Vmcoreinfo(paths),
             CrashRecords.Pstore(paths),
-            CrashRecords.TraceRing(paths),
             Tracing(paths),
+            CrashRecords.TraceRing(paths),
             Symbols(paths),
             Types(paths),
         ];

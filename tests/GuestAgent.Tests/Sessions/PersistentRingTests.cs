@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
 using VsockPair.GuestAgent.Configuration;
-using VsockPair.GuestAgent.Files;
 using VsockPair.GuestAgent.Tests.Checks;
 using VsockPair.GuestAgent.Tracing;
 using VsockPair.Protocol;
