@@ -79,25 +79,40 @@ public sealed class PreviousTests : IDisposable
     }
 
     [Fact]
-    public void The_oldest_boots_find_goes_when_a_newer_one_needs_the_room_and_the_ledger_says_so()
+    public async Task The_oldest_boots_find_goes_when_a_newer_one_needs_the_room_and_the_ledger_says_so()
     {
-        using InProcessCollector collector = new(_store);
         List<string> boots = [];
-        const long PartBytes = 32L << 20;
-        for (int i = 0; i < 5; i++)
+        ScriptedGuest last = new(_store.Socket);
+        InProcessCollector collector = new(_store);
+        for (int i = 0; i < GuestPrevious.MostOfGuest / GuestPrevious.MostOfBoot; i++)
         {
-            using ScriptedGuest guest = new(_store.Socket);
-            guest.Connect();
-            boots.Add(_store.Boot(guest));
-            for (int part = 0; part < GuestPrevious.MostOfBoot / PartBytes; part++)
-            {
-                Assert.Equal(OfferAnswer.Want, Offer(guest, $"cpu1/{_ring.Clock:D20}-4096.pages", _ring.TakeSubBuffers((int)(PartBytes / 4096))));
-            }
-            Assert.Equal(OfferAnswer.Refused, Offer(guest, $"cpu1/{_ring.Clock:D20}-4096.pages", _ring.TakeSubBuffers(1)));
+            last.Dispose();
+            last = new(_store.Socket);
+            last.Connect();
+            Assert.Equal(OfferAnswer.Want, Offer(last, $"cpu1/{_ring.Clock:D20}-4096.pages", _ring.TakeSubBuffers(2)));
+            boots.Add(_store.Boot(last));
         }
-        Assert.Equal([false, true, true, true, true], boots.Select(b => Directory.Exists(StorePaths.Previous(b))));
+        await collector.StopAsync();
+        for (int i = 0; i < boots.Count; i++)
+        {
+            // Holes count as what they are named to be.
+            using FileStream file = File.Create(Path.Combine(StorePaths.PreviousVcpu(boots[i], 1), "00000000000000000001-4096.pages"));
+            file.SetLength(GuestPrevious.MostOfBoot - (2 * 4096) - 4096);
+            Directory.SetLastWriteTimeUtc(StorePaths.Previous(boots[i]), DateTime.UtcNow.AddHours(i - boots.Count));
+        }
+
+        using InProcessCollector restarted = new(_store);
+        last.Connect();
+        Assert.Equal(OfferAnswer.Refused, Offer(last, $"cpu1/{_ring.Clock:D20}-4096.pages", _ring.TakeSubBuffers(2)));
+        using ScriptedGuest newest = new(_store.Socket);
+        newest.Connect();
+        boots.Add(_store.Boot(newest));
+        Assert.Equal(OfferAnswer.Want, Offer(newest, $"cpu1/{_ring.Clock:D20}-4096.pages", _ring.TakeSubBuffers(8)));
+
+        Assert.Equal([false, .. Enumerable.Repeat(true, boots.Count - 1)], boots.Select(b => Directory.Exists(StorePaths.Previous(b))));
         LossRecord line = Assert.Single(TestStore.Losses(_store.Guest));
-        Assert.Equal(("retention", "previous", Path.GetFileName(boots[0]), GuestPrevious.MostOfBoot / 4096 * _ring.MaxEvents), (line.Source, line.Stream, line.Boot, line.Events));
+        Assert.Equal(("retention", "previous", Path.GetFileName(boots[0]), 2 * _ring.MaxEvents), (line.Source, line.Stream, line.Boot, line.Events));
+        last.Dispose();
     }
 
     [Fact]
