@@ -93,6 +93,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
         Recurring heartbeat = new(timings.Heartbeat);
         Recurring counters = new(timings.Counters);
         Recurring refresh = new(timings.Refresh);
+        Recurring readiness = new(timings.Readiness);
         TimeSpan quiet = _agent.Trace?.Flush ?? timings.Heartbeat;
         Recurring flush = new(quiet < timings.Heartbeat ? quiet : timings.Heartbeat);
         while (!_agent.Stop.IsRequested && !_collectorStops)
@@ -119,6 +120,9 @@ internal sealed class AgentSession : ITraceSession, IDisposable
             {
                 _agent.Metadata.OfferChanged(_files);
                 _agent.Pstore.OfferNew(_files);
+            }
+            if (readiness.IsAboutDue())
+            {
                 _readiness.Report();
             }
             CheckAlive();

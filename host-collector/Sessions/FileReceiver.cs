@@ -202,7 +202,6 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
     /// <returns>False when it was no trace: it is gone, and so is the session.</returns>
     private bool StoredPrevious(in FileOffer offer)
     {
-        Interlocked.Add(ref _previousBytes, -offer.Size);
         string path = GuestPrevious.PathOf(session.Boot.Folder, offer.Name, session.Vcpus, out int subBufferBytes)!;
         if (subBufferBytes > 0 && !SegmentRecovery.TryClose(path, subBufferBytes))
         {
@@ -212,8 +211,11 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
             return false;
         }
         GuestStore guest = session.Guest.Store;
-        guest.Previous.Add(session.Boot.Folder, offer.Size);
-        guest.TrimPrevious(session.Boot.Folder);
+        string boot = session.Boot.Folder;
+        guest.Previous.Add(boot, offer.Size);
+        Interlocked.Add(ref _previousBytes, -offer.Size);
+        // A job of its own: tried again, it must not count the file a second time.
+        store.Worker.Post(GuestPrevious.Stream, () => guest.TrimPrevious(boot));
         if (offer.Name == GuestPrevious.Info)
         {
             log.PreviousStored(session.Guest.Name, session.Boot.Name);

@@ -73,7 +73,7 @@ public sealed class ConfigurationTests : IDisposable
     [InlineData("--event", "sched:")]
     [InlineData("--event", "a:b:c")]
     [InlineData("run", "--json")]
-    [InlineData("check")]
+    [InlineData("inspect")]
     public void Wrong_use_is_one_usage_fault(params string[] arguments)
     {
         CommandLine line = Parse(arguments);

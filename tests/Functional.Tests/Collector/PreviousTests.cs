@@ -109,6 +109,7 @@ public sealed class PreviousTests : IDisposable
         boots.Add(_store.Boot(newest));
         Assert.Equal(OfferAnswer.Want, Offer(newest, $"cpu1/{_ring.Clock:D20}-4096.pages", _ring.TakeSubBuffers(8)));
 
+        TestStore.Await(() => !Directory.Exists(StorePaths.Previous(boots[0])), "the oldest one's end");
         Assert.Equal([false, .. Enumerable.Repeat(true, boots.Count - 1)], boots.Select(b => Directory.Exists(StorePaths.Previous(b))));
         LossRecord line = Assert.Single(TestStore.Losses(_store.Guest));
         Assert.Equal(("retention", "previous", Path.GetFileName(boots[0]), 2 * _ring.MaxEvents), (line.Source, line.Stream, line.Boot, line.Events));

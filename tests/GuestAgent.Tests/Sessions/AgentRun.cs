@@ -32,6 +32,7 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
             StopDrain = TimeSpan.FromSeconds(2),
             Formats = TimeSpan.FromSeconds(1),
             Orphaned = TimeSpan.FromSeconds(1),
+            Readiness = TimeSpan.FromSeconds(0.2),
             PreviousWait = TimeSpan.FromSeconds(previousWait),
             LongestBackoff = TimeSpan.FromSeconds(longestBackoff),
         });
