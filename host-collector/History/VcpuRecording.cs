@@ -1,6 +1,3 @@
-using VsockPair.Commands;
-using VsockPair.Storage;
-
 namespace VsockPair.History;
 
 /// <summary>The stored stream of one vCPU, with its end fixed when it was opened.</summary>
@@ -29,10 +26,11 @@ internal sealed class VcpuRecording
     /// <summary>Trace clock of the newest event.</summary>
     public ulong Newest { get; }
 
-    /// <summary>Null when nothing is stored.</summary>
-    public static VcpuRecording? TryOpen(StoredBoot boot, int number)
+    /// <param name="folder">Of the vCPU's segments.</param>
+    /// <returns>Null when nothing is stored.</returns>
+    public static VcpuRecording? TryOpen(string folder, int number)
     {
-        SegmentFile[] segments = SegmentFile.FindAll(StorePaths.Vcpu(boot.Folder, number));
+        SegmentFile[] segments = SegmentFile.FindAll(folder);
         for (int i = segments.Length - 1; i >= Math.Max(0, segments.Length - MostEmptySegments); i--)
         {
             using ISegmentReader? last = segments[i].TryOpen();

@@ -32,7 +32,8 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
         double probe = 60,
         double stopDrain = 30,
         double formats = 60,
-        double orphaned = 60)
+        double orphaned = 60,
+        double previousWait = 60)
     {
         prepare?.Invoke(Guest);
         Collector = new ScriptedCollector(Path.Combine(Guest.Root, "collector"));
@@ -51,6 +52,8 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
             Formats = TimeSpan.FromSeconds(formats),
             Dismiss = Patience,
             Orphaned = TimeSpan.FromSeconds(orphaned),
+            Readiness = TimeSpan.FromSeconds(0.2),
+            PreviousWait = TimeSpan.FromSeconds(previousWait),
             LongestBackoff = TimeSpan.FromSeconds(longestBackoff),
         });
         _running = Task.Run(() => new ConnectLoop(_agent).Run());
@@ -69,7 +72,7 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
     public Fd Connect(ConnectionKind kind) => StreamSocket.ConnectUnix(Collector.Path);
 
     public Welcome Welcome(Hello hello, int maxCpus = 64, ulong nextSequence = 0) =>
-        new(1, hello.Kind == ConnectionKind.Control ? Guid.NewGuid() : Guid.Empty, Token, nextSequence, maxCpus);
+        new(1, hello.Kind == ConnectionKind.Control ? Guid.NewGuid() : Guid.Empty, Token, nextSequence, maxCpus, CollectorCapabilities.PreviousTrace);
 
     public IReadOnlyList<Hello> Hellos(ConnectionKind kind) => [.. Collector.Hellos.Where(h => h.Kind == kind)];
 

@@ -39,6 +39,9 @@ public sealed record GuestOptions
     /// <summary>Kernel 6.12: an 8 MiB trace instance boot_map that survives a warm reboot. Turns kernel address randomisation off.</summary>
     public bool PersistentTraceBuffer { get; init; }
 
+    /// <summary>The devices by which the guest tells of a panic, and where its kernel describes itself: pvpanic-pci and vmcoreinfo.</summary>
+    public bool CrashDevices { get; init; } = true;
+
     /// <summary>QEMU stops a panicking guest before it writes its crash record, until somebody sends <c>cont</c>.</summary>
     public bool PauseOnPanic { get; init; }
 

@@ -55,10 +55,13 @@ internal static class QemuCommandLine
             "-device", "virtio-serial-pci",
             "-device", "virtserialport,chardev=command,name=command",
             "-mon", "chardev=qmp,mode=control",
-            "-device", "pvpanic-pci",
-            "-device", "vmcoreinfo",
             "-action", options.PauseOnPanic ? "panic=pause" : "panic=none",
         ];
+        if (options.CrashDevices)
+        {
+            arguments.AddRange(["-device", "pvpanic-pci", "-device", "vmcoreinfo"]);
+        }
+
         arguments.AddRange(options.InstructionCounting
             ? ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
             : ["-accel", "tcg"]);
