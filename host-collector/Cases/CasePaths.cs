@@ -16,6 +16,7 @@ internal static class CasePaths
 
     private const string TimeFormat = "yyyyMMdd'T'HHmmss'Z'";
     private const int TimeLength = 16;
+    private const int MaxNumberDigits = 9;
 
     public static string Folder(string store, string id) => Path.Combine(StorePaths.Cases(store), id);
 
@@ -28,7 +29,20 @@ internal static class CasePaths
         CultureInfo.InvariantCulture, $"{time.UtcDateTime.ToString(TimeFormat, CultureInfo.InvariantCulture)}-{guest}{(number == 0 ? "" : $"-{number}")}");
 
     /// <summary>Whether a folder of <c>cases/</c> can be a case: anything else there is left alone.</summary>
-    public static bool IsId(string name) =>
-        name.Length > TimeLength + 1 && name[TimeLength] == '-' && GuestName.IsSafe(name)
-        && DateTime.TryParseExact(name.AsSpan(0, TimeLength), TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.None, out _);
+    public static bool IsId(ReadOnlySpan<char> name) =>
+        name.Length > TimeLength + 1 && name[TimeLength] == '-'
+        && DateTime.TryParseExact(name[..TimeLength], TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.None, out _)
+        && IsGuestAndNumber(name[(TimeLength + 1)..]);
+
+    /// <summary>The names of guests may end like a number themselves: only event.json says whose case it is.</summary>
+    private static bool IsGuestAndNumber(ReadOnlySpan<char> rest)
+    {
+        if (GuestName.IsSafe(rest))
+        {
+            return true;
+        }
+        int dash = rest.LastIndexOf('-');
+        return dash > 0 && GuestName.IsSafe(rest[..dash])
+            && rest[(dash + 1)..] is { Length: > 0 and <= MaxNumberDigits } number && !number.ContainsAnyExceptInRange('0', '9');
+    }
 }

@@ -15,6 +15,8 @@ public sealed record CollectorOptions
 
     public ListenOptions Listen { get; init; } = new();
 
+    public WatchOptions Watch { get; init; } = new();
+
     /// <summary>The static map, one per <c>[Guest NAME]</c>, by name.</summary>
     public IReadOnlyList<GuestOptions> Guests { get; init; } = [];
 }
@@ -60,6 +62,21 @@ public sealed record ListenOptions
 
     /// <summary>Accept CID 1, this host itself, as guest <c>cid-1</c>.</summary>
     public bool AllowLoopback { get; init; }
+}
+
+/// <summary><c>[Watch]</c>.</summary>
+public sealed record WatchOptions
+{
+    /// <summary>Blocks of all cases together.</summary>
+    public long CaseQuota { get; init; } = 20L << 30;
+
+    public TimeSpan CaseAge { get; init; } = TimeSpan.FromDays(30);
+
+    /// <summary>A folder with more files that may be the vmlinux of a case; null for none.</summary>
+    public string? Vmlinux { get; init; }
+
+    /// <summary>Ask debuginfod for a vmlinux that is not on this host.</summary>
+    public bool Debuginfod { get; init; }
 }
 
 /// <summary><c>[Guest NAME]</c>: how the host knows this guest. At least one of the three is there, and no two guests share one.</summary>

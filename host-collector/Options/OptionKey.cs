@@ -23,7 +23,11 @@ internal sealed record OptionKey(string Section, string Name, ApplyValue Apply)
         Bytes("Limits", "HostRate", "4K", "1T", (o, v) => o with { Limits = o.Limits with { HostRate = v } }),
         Count("Limits", "MaxCpus", 1, 8192, (o, v) => o with { Limits = o.Limits with { MaxCpus = v } }),
         new("Listen", "Specs", ApplySpecs),
-        new("Listen", "AllowLoopback", ApplyAllowLoopback),
+        Switch("Listen", "AllowLoopback", (o, v) => o with { Listen = o.Listen with { AllowLoopback = v } }),
+        Bytes("Watch", "CaseQuota", "1M", "1024T", (o, v) => o with { Watch = o.Watch with { CaseQuota = v } }),
+        Time("Watch", "CaseAge", "1s", "3650d", (o, v) => o with { Watch = o.Watch with { CaseAge = v } }),
+        new("Watch", "Vmlinux", ApplyVmlinux),
+        Switch("Watch", "Debuginfod", (o, v) => o with { Watch = o.Watch with { Debuginfod = v } }),
     ];
 
     private static OptionKey Bytes(string section, string name, string least, string most, Func<CollectorOptions, long, CollectorOptions> set) =>
@@ -55,6 +59,13 @@ internal sealed record OptionKey(string Section, string Name, ApplyValue Apply)
                 ? set(options, count) : null;
         });
 
+    private static OptionKey Switch(string section, string name, Func<CollectorOptions, bool, CollectorOptions> set) =>
+        new(section, name, (CollectorOptions options, string value, out string expected) =>
+        {
+            expected = "is neither yes nor no";
+            return Quantity.TryParseSwitch(value, out bool on) ? set(options, on) : null;
+        });
+
     private static CollectorOptions? ApplySpecs(CollectorOptions options, string value, out string expected)
     {
         expected = $"is empty; write one or more of {ListenSpec.Forms}, with spaces between them";
@@ -72,10 +83,10 @@ internal sealed record OptionKey(string Section, string Name, ApplyValue Apply)
         return specs.Count > 0 ? options with { Listen = options.Listen with { Specs = specs } } : null;
     }
 
-    private static CollectorOptions? ApplyAllowLoopback(CollectorOptions options, string value, out string expected)
+    private static CollectorOptions? ApplyVmlinux(CollectorOptions options, string value, out string expected)
     {
-        expected = "is neither yes nor no";
-        return Quantity.TryParseSwitch(value, out bool on) ? options with { Listen = options.Listen with { AllowLoopback = on } } : null;
+        expected = "is no folder; write its whole path from /";
+        return value.StartsWith('/') ? options with { Watch = options.Watch with { Vmlinux = value } } : null;
     }
 
     private static long Known(string bytes) =>

@@ -69,14 +69,12 @@ public sealed class OptionsReader
         return entry.Section switch
         {
             _ when keys.Length > 0 => $"[{entry.Section}] has no key \"{entry.Key}\"; it has {string.Join(", ", keys)}",
-            // Taken silently, a key would look as if crashes were being watched.
-            "Watch" => $"[Watch] has no keys in this version, which has no crash service yet; remove \"{entry.Key}\"",
             "" => $"\"{entry.Key}\" stands in no section; sections are {Sections}",
             _ => $"there is no section [{entry.Section}]; sections are {Sections}",
         };
     }
 
-    private static string Sections => string.Join(", ", OptionKey.All.Select(k => $"[{k.Section}]").Distinct()) + ", [Guest NAME], [Watch]";
+    private static string Sections => string.Join(", ", OptionKey.All.Select(k => $"[{k.Section}]").Distinct()) + ", [Guest NAME]";
 
     private void TakeGuest(IniEntry entry, string name)
     {
