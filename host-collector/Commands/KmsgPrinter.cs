@@ -23,13 +23,18 @@ internal interface IKmsgPrinter
 
 /// <summary>As dmesg shows it. A line that begins with a bracket is a record's first line: further lines of a text are indented, so a guest cannot fake one.</summary>
 /// <param name="colours">As dmesg: the time green, the text by its level.</param>
-internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool colours) : IKmsgPrinter
+/// <param name="hostTimes">Where the boot has a clock, the host's time before the guest's.</param>
+internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool colours, bool hostTimes = false) : IKmsgPrinter
 {
+    private const string HostTimeFormat = "yyyy-MM-dd'T'HH:mm:ss.ffffff'Z '";
+
     private readonly StringBuilder _line = new();
     private byte[] _text = [];
+    private ClockModel? _clock;
 
     public void Boot(StoredBoot boot, ClockModel? clock)
     {
+        _clock = hostTimes ? clock : null;
         if (namesBoots)
         {
             output.WriteLine(boot.Headline);
@@ -39,7 +44,8 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool c
     public void Record(in KmsgRecord record)
     {
         _line.Clear();
-        string time = string.Create(CultureInfo.InvariantCulture, $"[{record.Microseconds / 1_000_000,5}.{record.Microseconds % 1_000_000:D6}]");
+        string host = _clock?.HostAtLocal(record.Nanoseconds).Time.UtcDateTime.ToString(HostTimeFormat, CultureInfo.InvariantCulture) ?? "";
+        string time = string.Create(CultureInfo.InvariantCulture, $"{host}[{record.Microseconds / 1_000_000,5}.{record.Microseconds % 1_000_000:D6}]");
         _line.Append(colours ? TerminalColours.Time : "").Append(time).Append(colours ? TerminalColours.Reset : "");
         _line.Append(' ');
         if (_text.Length < record.Text.Length)

@@ -64,22 +64,7 @@ public sealed record ListenOptions
     public bool AllowLoopback { get; init; }
 }
 
-/// <summary><c>[Watch]</c>.</summary>
-public sealed record WatchOptions
-{
-    /// <summary>Blocks of all cases together.</summary>
-    public long CaseQuota { get; init; } = 20L << 30;
-
-    public TimeSpan CaseAge { get; init; } = TimeSpan.FromDays(30);
-
-    /// <summary>A folder with more files that may be the vmlinux of a case; null for none.</summary>
-    public string? Vmlinux { get; init; }
-
-    /// <summary>Ask debuginfod for a vmlinux that is not on this host.</summary>
-    public bool Debuginfod { get; init; }
-}
-
-/// <summary><c>[Guest NAME]</c>: how the host knows this guest. At least one of the three is there, and no two guests share one.</summary>
+/// <summary><c>[Guest NAME]</c>: how the host knows this guest, where no two share an answer, and what is done when it crashes, where that is not as in <c>[Watch]</c>.</summary>
 public sealed record GuestOptions(string Name)
 {
     public uint? Cid { get; init; }
@@ -88,4 +73,8 @@ public sealed record GuestOptions(string Name)
     public string? Socket { get; init; }
 
     public Guid? Uuid { get; init; }
+
+    public MemoryPolicy? Memory { get; init; }
+
+    public CrashAction? Action { get; init; }
 }

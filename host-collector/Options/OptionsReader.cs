@@ -105,8 +105,20 @@ public sealed class OptionsReader
             case "Uuid":
                 fault = $"Uuid={entry.Value} is no UUID; write it as virsh domuuid prints it";
                 break;
+            case "Memory" when OptionKey.TryParseChoice(entry.Value, out MemoryPolicy memory):
+                guest = guest with { Memory = memory };
+                break;
+            case "Memory":
+                fault = $"Memory={entry.Value} is none of {OptionKey.Choices<MemoryPolicy>()}";
+                break;
+            case "Action" when OptionKey.TryParseChoice(entry.Value, out CrashAction action):
+                guest = guest with { Action = action };
+                break;
+            case "Action":
+                fault = $"Action={entry.Value} is none of {OptionKey.Choices<CrashAction>()}";
+                break;
             default:
-                fault = $"[{entry.Section}] has no key \"{entry.Key}\"; it has Cid, Socket, Uuid";
+                fault = $"[{entry.Section}] has no key \"{entry.Key}\"; it has Cid, Socket, Uuid, Memory, Action";
                 break;
         }
         if (fault is not null)

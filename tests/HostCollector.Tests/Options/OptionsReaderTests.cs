@@ -123,7 +123,7 @@ public sealed class OptionsReaderTests : IDisposable
     [InlineData("[Guest web1]\nCid=2", ":2: Cid=2 is no guest's CID; write 3 to 4294967294")]
     [InlineData("[Guest web1]\nSocket=vm.sock", ":2: Socket=vm.sock is no socket; write its whole path")]
     [InlineData("[Guest web1]\nUuid=1234", ":2: Uuid=1234 is no UUID")]
-    [InlineData("[Guest web1]\nMac=1234", ":2: [Guest web1] has no key \"Mac\"; it has Cid, Socket, Uuid")]
+    [InlineData("[Guest web1]\nMac=1234", ":2: [Guest web1] has no key \"Mac\"; it has Cid, Socket, Uuid, Memory, Action")]
     [InlineData("[Guest ../etc]\nCid=5", ":2: \"../etc\" cannot be a guest's name; names are 1 to 64 of")]
     [InlineData("[Guest cid-5]\nCid=6", ":2: \"cid-5\" cannot be a guest's name")]
     [InlineData("[Guest a]\nCid=5\n[Guest b]\nCid=5", ":4: Cid=5 is already that of guest a (")]
