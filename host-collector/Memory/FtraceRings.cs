@@ -15,12 +15,12 @@ internal sealed class FtraceRings
     /// <summary>Of the unread sub-buffers of all CPUs of one instance together: a guest may say that its rings are larger than its memory.</summary>
     private const long MostTailBytes = 1L << 30;
 
-    private readonly IVirtualMemory _memory;
+    private readonly KernelMemory _memory;
     private readonly RingLayout _layout;
     private readonly uint _vcpus;
     private readonly Dictionary<string, ulong> _instances = new(StringComparer.Ordinal);
 
-    private FtraceRings(IVirtualMemory memory, RingLayout layout, uint vcpus)
+    private FtraceRings(KernelMemory memory, RingLayout layout, uint vcpus)
     {
         _memory = memory;
         _layout = layout;
@@ -31,7 +31,7 @@ internal sealed class FtraceRings
     public IReadOnlyCollection<string> Instances => _instances.Keys;
 
     /// <param name="fault">Why they cannot be found; empty when they can.</param>
-    public static FtraceRings? TryOpen(IVirtualMemory memory, KernelTypes types, KernelAddresses addresses, out string fault)
+    public static FtraceRings? TryOpen(KernelMemory memory, KernelTypes types, KernelAddresses addresses, out string fault)
     {
         if (RingLayout.TryFind(types, out fault) is not RingLayout layout)
         {
@@ -42,7 +42,7 @@ internal sealed class FtraceRings
             fault = "the kernel's symbols have no ftrace_trace_arrays";
             return null;
         }
-        uint? vcpus = addresses.Find("nr_cpu_ids") is ulong count ? memory.ReadU32(count) : null;
+        uint? vcpus = addresses.Find("nr_cpu_ids") is ulong count && memory.TryReadU32(count, out uint ids) ? ids : null;
         if (vcpus is null && layout.BufferVcpuCount is null)
         {
             fault = "how many CPUs the guest can have is not known: nr_cpu_ids cannot be read";
@@ -66,27 +66,28 @@ internal sealed class FtraceRings
             faults.Add($"there is no ftrace instance {(instance == TopLevel ? "at the top level" : instance)}");
             return [];
         }
-        ulong? buffer = _memory.ReadU64(traceArray + (ulong)_layout.ArrayBuffer.Offset);
-        ulong? vcpus = buffer is ulong at ? _memory.ReadU64(at + (ulong)_layout.BufferVcpus.Offset) : null;
-        uint? count = _layout.BufferVcpuCount is KernelMember cpus && buffer is not null ? _memory.ReadU32(buffer.Value + (ulong)cpus.Offset) : _vcpus;
-        uint? order = _layout.BufferOrder is KernelMember subBufferOrder && buffer is not null ? _memory.ReadU32(buffer.Value + (ulong)subBufferOrder.Offset) : 0;
-        if (vcpus is null || count is null || order is null || RingLayout.SubBufferBytes(order.Value) is not int subBufferBytes)
+        uint vcpus = _vcpus;
+        uint order = 0;
+        if (!_memory.TryReadU64(traceArray + (ulong)_layout.ArrayBuffer.Offset, out ulong buffer)
+            || !_memory.TryReadU64(buffer + (ulong)_layout.BufferVcpus.Offset, out ulong addresses)
+            || (_layout.BufferVcpuCount is KernelMember count && !_memory.TryReadU32(buffer + (ulong)count.Offset, out vcpus))
+            || (_layout.BufferOrder is KernelMember subBufferOrder && !_memory.TryReadU32(buffer + (ulong)subBufferOrder.Offset, out order))
+            || RingLayout.SubBufferBytes(order) is not int subBufferBytes)
         {
             faults.Add("the ring buffer cannot be read from this memory");
             return [];
         }
         List<(int Vcpu, ulong Address)> found = [];
-        for (int i = 0; i < (int)Math.Min(count.Value, MostVcpus); i++)
+        for (int i = 0; i < (int)Math.Min(vcpus, MostVcpus); i++)
         {
-            ulong? address = _memory.ReadU64(vcpus.Value + (ulong)i * sizeof(ulong));
-            if (address is null)
+            if (!_memory.TryReadU64(addresses + (ulong)i * sizeof(ulong), out ulong address))
             {
                 faults.Add($"cpu{i}: the ring cannot be read from this memory");
             }
             // A CPU that never was online has none.
             else if (address != 0)
             {
-                found.Add((i, address.Value));
+                found.Add((i, address));
             }
         }
         int mostSubBuffers = (int)(MostTailBytes / Math.Max(1, found.Count) / subBufferBytes);
@@ -127,23 +128,19 @@ internal sealed class FtraceRings
 
     private bool FindInstances(ulong list)
     {
+        Span<byte> name = stackalloc byte[LongestName];
         ulong at = list;
         for (int i = 0; i <= MostInstances; i++)
         {
-            if (_memory.ReadU64(at) is not ulong next)
-            {
-                return _instances.Count > 0;
-            }
-            if (next == list)
+            if (!_memory.TryReadU64(at, out ulong next) || next == list)
             {
                 break;
             }
             ulong traceArray = next - (ulong)_layout.ArrayList.Offset;
-            ulong? name = _memory.ReadU64(traceArray + (ulong)_layout.ArrayName.Offset);
-            byte[]? text = name == 0 ? [] : name is ulong address ? _memory.ReadString(address, LongestName) : null;
-            if (text is not null)
+            int length = 0;
+            if (_memory.TryReadU64(traceArray + (ulong)_layout.ArrayName.Offset, out ulong text) && (text == 0 || _memory.TryReadString(text, name, out length)))
             {
-                _instances.TryAdd(Encoding.UTF8.GetString(text), traceArray);
+                _instances.TryAdd(Encoding.UTF8.GetString(name[..length]), traceArray);
             }
             at = next;
         }

@@ -23,14 +23,14 @@ internal sealed class KernelAddresses
 
     /// <param name="core">The stored file <c>kallsyms</c> of this kernel, of any of its boots.</param>
     /// <param name="boot">The stored file <c>kallsyms-boot</c> of this boot; empty when there is none.</param>
-    /// <param name="stext"><c>SYMBOL(_stext)</c> of this memory's VMCOREINFO, which has the last word.</param>
+    /// <param name="info">Of this memory: it has the last word on where the kernel lies.</param>
     /// <param name="fault">Why there are no addresses; empty when there are.</param>
-    public static KernelAddresses? TryCreate(byte[] core, byte[] boot, ulong? stext, out string fault)
+    public static KernelAddresses? TryCreate(byte[] core, byte[] boot, VmcoreInfo? info, out string fault)
     {
         ulong text = KallsymsText.TextAddressIn(boot);
-        if (stext is ulong found && KallsymsText.TryFind(core, AsLinked, "_stext", absolute: false, out ulong linked))
+        if (info is not null && info.TrySymbol("_stext", out ulong stext) && KallsymsText.TryFind(core, AsLinked, "_stext", absolute: false, out ulong linked))
         {
-            text = AsLinked + (found - linked);
+            text = AsLinked + (stext - linked);
         }
         fault = core.Length == 0 ? "the kernel's symbols are not stored (kallsyms)"
             : text == 0 ? "where the kernel lies in this boot is not known: neither VMCOREINFO nor a stored kallsyms-boot says it"

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Text;
 
 namespace VsockPair.Memory;
@@ -62,4 +63,7 @@ internal sealed class KernelTypes
 internal readonly record struct KernelMember(int Offset, int Size)
 {
     public int End => Offset + Size;
+
+    /// <summary>Its value in a struct that was read: a number of 4 or 8 bytes.</summary>
+    public ulong In(ReadOnlySpan<byte> bytes) => Size == sizeof(ulong) ? BinaryPrimitives.ReadUInt64LittleEndian(bytes[Offset..]) : BinaryPrimitives.ReadUInt32LittleEndian(bytes[Offset..]);
 }

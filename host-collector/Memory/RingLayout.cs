@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-
 namespace VsockPair.Memory;
 
 /// <summary>
@@ -11,42 +9,30 @@ internal sealed class RingLayout
     /// <summary>Of x86-64. A sub-buffer is a page, or 2^subbuf_order of them (6.8 and later).</summary>
     private const int PageBytes = 4096;
 
-    /// <summary><c>struct list_head</c>: next, then prev.</summary>
-    private const int ListBytes = 16;
-
-    private readonly KernelTypes _types;
-    private readonly List<string> _missing = [];
-
-    private RingLayout(KernelTypes types)
+    private RingLayout(KernelTypes types, MemberSearch search)
     {
-        _types = types;
-        ArrayList = Need("trace_array", "list", ListBytes);
-        ArrayName = Need("trace_array", "name");
-        ArrayBuffer = Need("trace_array", "array_buffer.buffer");
-        BufferVcpus = Need("trace_buffer", "buffers");
+        ArrayList = search.List("trace_array", "list");
+        ArrayName = search.Number("trace_array", "name");
+        ArrayBuffer = search.Number("trace_array", "array_buffer.buffer");
+        BufferVcpus = search.Number("trace_buffer", "buffers");
         BufferOrder = types.Find("trace_buffer", "subbuf_order");
         BufferVcpuCount = types.Find("trace_buffer", "cpus");
-        NrPages = Need("ring_buffer_per_cpu", "nr_pages");
-        CommitPage = Need("ring_buffer_per_cpu", "commit_page");
-        ReaderPage = Need("ring_buffer_per_cpu", "reader_page");
-        LostEvents = Need("ring_buffer_per_cpu", "lost_events");
-        LastOverrun = Need("ring_buffer_per_cpu", "last_overrun");
-        Entries = Need("ring_buffer_per_cpu", "entries");
-        Overrun = Need("ring_buffer_per_cpu", "overrun");
-        CommitOverrun = Need("ring_buffer_per_cpu", "commit_overrun");
-        DroppedEvents = Need("ring_buffer_per_cpu", "dropped_events");
-        Read = Need("ring_buffer_per_cpu", "read");
-        ReadStamp = Need("ring_buffer_per_cpu", "read_stamp");
-        PageList = Need("buffer_page", "list", ListBytes);
-        PageRead = Need("buffer_page", "read");
-        PageEntries = Need("buffer_page", "entries");
-        PageRealEnd = Need("buffer_page", "real_end");
-        PageData = Need("buffer_page", "page");
-        KernelMember?[] header = [types.Find("buffer_data_page", "time_stamp"), types.Find("buffer_data_page", "commit"), types.Find("buffer_data_page", "data")];
-        if (!header.SequenceEqual([new(0, 8), new(8, 8), new(16, 0)]))
-        {
-            _missing.Add("struct buffer_data_page of time stamp, commit and data");
-        }
+        NrPages = search.Number("ring_buffer_per_cpu", "nr_pages");
+        CommitPage = search.Number("ring_buffer_per_cpu", "commit_page");
+        ReaderPage = search.Number("ring_buffer_per_cpu", "reader_page");
+        LostEvents = search.Number("ring_buffer_per_cpu", "lost_events");
+        LastOverrun = search.Number("ring_buffer_per_cpu", "last_overrun");
+        Entries = search.Number("ring_buffer_per_cpu", "entries");
+        Overrun = search.Number("ring_buffer_per_cpu", "overrun");
+        CommitOverrun = search.Number("ring_buffer_per_cpu", "commit_overrun");
+        DroppedEvents = search.Number("ring_buffer_per_cpu", "dropped_events");
+        Read = search.Number("ring_buffer_per_cpu", "read");
+        ReadStamp = search.Number("ring_buffer_per_cpu", "read_stamp");
+        PageList = search.List("buffer_page", "list");
+        PageRead = search.Number("buffer_page", "read");
+        PageEntries = search.Number("buffer_page", "entries");
+        PageRealEnd = search.Number("buffer_page", "real_end");
+        PageData = search.Number("buffer_page", "page");
     }
 
     public KernelMember ArrayList { get; }
@@ -103,29 +89,15 @@ internal sealed class RingLayout
     /// <param name="fault">What this kernel does not have; empty when it has all.</param>
     public static RingLayout? TryFind(KernelTypes types, out string fault)
     {
-        RingLayout layout = new(types);
-        fault = layout._missing.Count == 0 ? "" : $"this kernel's ring buffer is laid out in a way that is not known: it has no {string.Join(", ", layout._missing)}";
-        return layout._missing.Count == 0 ? layout : null;
+        MemberSearch search = new(types);
+        RingLayout layout = new(types, search);
+        KernelMember?[] header = [types.Find("buffer_data_page", "time_stamp"), types.Find("buffer_data_page", "commit"), types.Find("buffer_data_page", "data")];
+        bool known = header.SequenceEqual([new(0, 8), new(8, 8), new(16, 0)]);
+        IEnumerable<string> missing = known ? search.Missing : search.Missing.Append("struct buffer_data_page of time stamp, commit and data");
+        fault = missing.Any() ? $"this kernel's ring buffer is laid out in a way that is not known: there is no {string.Join(", ", missing)}" : "";
+        return fault.Length == 0 ? layout : null;
     }
 
     /// <returns>Null when no kernel has such.</returns>
     public static int? SubBufferBytes(ulong order) => order <= 7 ? PageBytes << (int)order : null;
-
-    /// <summary>A number at its place in a struct that was read, in the width that this kernel has it in.</summary>
-    public static ulong Value(ReadOnlySpan<byte> bytes, KernelMember member) => member.Size == sizeof(ulong)
-        ? BinaryPrimitives.ReadUInt64LittleEndian(bytes[member.Offset..])
-        : BinaryPrimitives.ReadUInt32LittleEndian(bytes[member.Offset..]);
-
-    /// <param name="bytes">0 for a number or pointer of any width.</param>
-    private KernelMember Need(string type, string path, int bytes = 0)
-    {
-        // The widest struct that is read has 8 KiB: beyond this a guest would have us read what it wants.
-        const int furthest = 64 << 10;
-        if (_types.Find(type, path) is KernelMember found && found.End <= furthest && (bytes == 0 ? found.Size is 4 or 8 : found.Size == bytes))
-        {
-            return found;
-        }
-        _missing.Add($"{path} in struct {type}");
-        return default;
-    }
 }

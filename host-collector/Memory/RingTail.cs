@@ -18,12 +18,12 @@ internal sealed class RingTail
     /// <summary>Of a page's <c>write</c> and <c>entries</c>; the upper bits count writers (<c>RB_WRITE_MASK</c>).</summary>
     private const ulong EntriesMask = 0xFFFFF;
 
-    private readonly IVirtualMemory _memory;
+    private readonly KernelMemory _memory;
 
     /// <summary>Oldest first.</summary>
     private readonly Page[] _pages;
 
-    private RingTail(IVirtualMemory memory, int vcpu, int subBufferBytes, RingCounters counters, Page[] pages, string? fault, EventLoss atEnd)
+    private RingTail(KernelMemory memory, int vcpu, int subBufferBytes, RingCounters counters, Page[] pages, string? fault, EventLoss atEnd)
     {
         _memory = memory;
         Vcpu = vcpu;
@@ -52,7 +52,7 @@ internal sealed class RingTail
     /// <param name="address">Of the <c>struct ring_buffer_per_cpu</c>.</param>
     /// <param name="mostSubBuffers">The newest are taken.</param>
     /// <returns>Null when it cannot be read.</returns>
-    public static RingTail? TryOpen(IVirtualMemory memory, RingLayout layout, int vcpu, ulong address, int subBufferBytes, int mostSubBuffers)
+    public static RingTail? TryOpen(KernelMemory memory, RingLayout layout, int vcpu, ulong address, int subBufferBytes, int mostSubBuffers)
     {
         byte[] ring = new byte[layout.VcpuBytes];
         if (!memory.TryRead(address, ring))
@@ -60,20 +60,20 @@ internal sealed class RingTail
             return null;
         }
         RingCounters counters = new(
-            RingLayout.Value(ring, layout.Entries), RingLayout.Value(ring, layout.Overrun), RingLayout.Value(ring, layout.CommitOverrun),
-            RingLayout.Value(ring, layout.DroppedEvents), RingLayout.Value(ring, layout.Read));
-        ulong commitPage = RingLayout.Value(ring, layout.CommitPage);
-        ulong readerPage = RingLayout.Value(ring, layout.ReaderPage);
+            layout.Entries.In(ring), layout.Overrun.In(ring), layout.CommitOverrun.In(ring),
+            layout.DroppedEvents.In(ring), layout.Read.In(ring));
+        ulong commitPage = layout.CommitPage.In(ring);
+        ulong readerPage = layout.ReaderPage.In(ring);
         Walk walk = new(memory, layout);
-        List<Page> pages = walk.FromCommitToHead(commitPage, readerPage, Math.Min(RingLayout.Value(ring, layout.NrPages), (ulong)mostSubBuffers));
+        List<Page> pages = walk.FromCommitToHead(commitPage, readerPage, Math.Min(layout.NrPages.In(ring), (ulong)mostSubBuffers));
         // What was overwritten since the reader page was taken out of the ring.
-        EventLoss beforeHead = walk.Fault is null ? LossOf(RingLayout.Value(ring, layout.Overrun) - RingLayout.Value(ring, layout.LastOverrun)) : Unknown;
+        EventLoss beforeHead = walk.Fault is null ? LossOf(layout.Overrun.In(ring) - layout.LastOverrun.In(ring)) : Unknown;
         if (walk.Read(readerPage) is RingPage reader)
         {
             Place(pages, beforeHead);
             pages.Add(new Page(
-                reader.Data, (int)Math.Min(reader.ReadBytes, int.MaxValue), RingLayout.Value(ring, layout.ReadStamp), readerPage == commitPage ? 0 : reader.RealEnd,
-                reader.Entries, LossOf(RingLayout.Value(ring, layout.LostEvents))));
+                reader.Data, (int)Math.Min(reader.ReadBytes, int.MaxValue), layout.ReadStamp.In(ring), readerPage == commitPage ? 0 : reader.RealEnd,
+                reader.Entries, LossOf(layout.LostEvents.In(ring))));
         }
         else
         {
@@ -141,7 +141,7 @@ internal sealed class RingTail
         public RingSlot Unreadable => new(RingSlotState.Unreadable, Before.And(new EventLoss(true, Read == 0 ? Entries & EntriesMask : null)));
     }
 
-    private sealed class Walk(IVirtualMemory memory, RingLayout layout)
+    private sealed class Walk(KernelMemory memory, RingLayout layout)
     {
         private readonly byte[] _page = new byte[layout.RingPageBytes];
 
@@ -189,8 +189,8 @@ internal sealed class RingTail
             }
             ReadOnlySpan<byte> list = _page.AsSpan(layout.PageList.Offset);
             return new RingPage(
-                BinaryPrimitives.ReadUInt64LittleEndian(list), BinaryPrimitives.ReadUInt64LittleEndian(list[PreviousOffset..]), RingLayout.Value(_page, layout.PageRead),
-                RingLayout.Value(_page, layout.PageEntries), RingLayout.Value(_page, layout.PageRealEnd), RingLayout.Value(_page, layout.PageData));
+                BinaryPrimitives.ReadUInt64LittleEndian(list), BinaryPrimitives.ReadUInt64LittleEndian(list[PreviousOffset..]), layout.PageRead.In(_page),
+                layout.PageEntries.In(_page), layout.PageRealEnd.In(_page), layout.PageData.In(_page));
         }
     }
 }
