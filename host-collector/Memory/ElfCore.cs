@@ -16,8 +16,8 @@ internal sealed class ElfCore : MemoryFile
     /// <summary><c>PN_XNUM</c>: the count stands elsewhere. QEMU writes so many only with paging, which is never asked for.</summary>
     private const int TooManyHeaders = 0xFFFF;
 
-    private const uint Load = 1;
-    private const uint Note = 4;
+    public const uint Load = 1;
+    public const uint Note = 4;
 
     private readonly Extents _segments;
 

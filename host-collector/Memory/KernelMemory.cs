@@ -83,20 +83,6 @@ internal sealed class KernelMemory
         return true;
     }
 
-    public bool TryReadU8(ulong address, out byte value)
-    {
-        value = 0;
-        return TryRead(address, new Span<byte>(ref value));
-    }
-
-    public bool TryReadU16(ulong address, out ushort value)
-    {
-        Span<byte> bytes = stackalloc byte[sizeof(ushort)];
-        bool read = TryRead(address, bytes);
-        value = read ? BinaryPrimitives.ReadUInt16LittleEndian(bytes) : (ushort)0;
-        return read;
-    }
-
     public bool TryReadU32(ulong address, out uint value)
     {
         Span<byte> bytes = stackalloc byte[sizeof(uint)];
@@ -112,30 +98,6 @@ internal sealed class KernelMemory
         bool read = TryRead(address, bytes);
         value = read ? BinaryPrimitives.ReadUInt64LittleEndian(bytes) : 0;
         return read;
-    }
-
-    /// <summary>The bytes before the first NUL, at most as many as <paramref name="target"/> holds. A guest chose them.</summary>
-    public bool TryReadString(ulong address, Span<byte> target, out int length)
-    {
-        length = 0;
-        while (length < target.Length)
-        {
-            // Not past the page: the string may be the last thing that is mapped.
-            Span<byte> piece = target.Slice(length, Math.Min(target.Length - length, ToPageEnd(address)));
-            if (!TryRead(address, piece))
-            {
-                return false;
-            }
-            int end = piece.IndexOf((byte)0);
-            if (end >= 0)
-            {
-                length += end;
-                return true;
-            }
-            length += piece.Length;
-            address += (ulong)piece.Length;
-        }
-        return true;
     }
 
     private static int ToPageEnd(ulong address) => PageTables.PageBytes - (int)(address & (PageTables.PageBytes - 1));

@@ -11,12 +11,6 @@ namespace VsockPair.Memory;
 /// </summary>
 internal sealed class PrintkRing
 {
-    /// <summary>The newest records: 1.9 million lie in the largest log, of 64 MiB, that kernels are configured with; 4096 in Debian's.</summary>
-    private const int MaxRecords = 1 << 21;
-
-    /// <summary>Of text before it is escaped, the newest.</summary>
-    public const long MaxTextBytes = 64 << 20;
-
     private const int MaxBits = 31;
     private const int ChunkRecords = 1024;
     private const int StateShift = 62;
@@ -29,12 +23,14 @@ internal sealed class PrintkRing
     private readonly KernelMemory _memory;
     private readonly PrintkLayout _layout;
     private readonly TextWriter _output;
+    private readonly PrintkLimits _limits;
     private readonly StringBuilder _line = new();
     private ulong _descriptors;
     private ulong _infos;
     private ulong _firstId;
     private ulong _lastId;
     private ulong _indexMask;
+    private long _older;
     private PrintkText? _text;
     private long _textBudget;
     private long _records;
@@ -43,21 +39,22 @@ internal sealed class PrintkRing
     private ulong? _firstSequence;
     private ulong _lastSequence;
 
-    private PrintkRing(KernelMemory memory, PrintkLayout layout, TextWriter output)
+    private PrintkRing(KernelMemory memory, PrintkLayout layout, TextWriter output, PrintkLimits limits)
     {
         _memory = memory;
         _layout = layout;
         _output = output;
+        _limits = limits;
     }
 
     /// <summary>Writes the log as dmesg shows it. Nothing is written when the answer has no records.</summary>
-    public static PrintkReport Write(KernelMemory memory, TextWriter output)
+    public static PrintkReport Write(KernelMemory memory, TextWriter output, PrintkLimits limits)
     {
         if (!PrintkLayout.TryRead(memory.Info, out PrintkLayout? layout, out string? reason))
         {
             return PrintkReport.Nothing(reason);
         }
-        PrintkRing ring = new(memory, layout, output);
+        PrintkRing ring = new(memory, layout, output, limits);
         return ring.FindRing() is { } fault ? PrintkReport.Nothing(fault) : ring.WriteRecords();
     }
 
@@ -83,10 +80,12 @@ internal sealed class PrintkRing
         }
         _indexMask = (1UL << (int)countBits) - 1;
         _lastId = headId & IdMask;
-        ulong before = Math.Min((_lastId - tailId) & IdMask, Math.Min(_indexMask, MaxRecords - 1));
-        _firstId = (_lastId - before) & IdMask;
-        _text = new PrintkText(_memory, data, (int)sizeBits, headPosition);
-        _textBudget = Math.Min(1L << (int)sizeBits, MaxTextBytes);
+        ulong before = Math.Min((_lastId - tailId) & IdMask, _indexMask);
+        _older = (long)before - Math.Min((long)before, _limits.Records - 1);
+        _firstId = (_lastId - (before - (ulong)_older)) & IdMask;
+        long textBytes = 1L << (int)sizeBits;
+        _textBudget = Math.Min(textBytes, _limits.TextBytes);
+        _text = new PrintkText(_memory, data, (int)sizeBits, headPosition, _textBudget);
         return null;
     }
 
@@ -121,6 +120,7 @@ internal sealed class PrintkRing
         string? reason = _textBudget < 0 ? "the log's records claim more text than its ring holds: damaged"
             : _records == 0 && unread == 0 ? "the log's ring buffer has no record in it"
             : unread > 0 ? $"{unread} records of the log are not in this memory"
+            : _older > 0 ? $"the log has {_older} older records; the newest {_limits.Records} are read, with {_limits.TextBytes >> 20} MiB of text"
             : null;
         return new PrintkReport(_records, _lost, _firstSequence ?? 0, _lastSequence, reason);
     }
@@ -137,7 +137,12 @@ internal sealed class PrintkRing
         int length = BinaryPrimitives.ReadUInt16LittleEndian(info[_layout.TextLength..]);
         ulong begin = BinaryPrimitives.ReadUInt64LittleEndian(descriptor[_layout.Begin..]);
         ulong next = BinaryPrimitives.ReadUInt64LittleEndian(descriptor[_layout.Next..]);
-        if (!_text!.TryRead(id, begin, next, length, out ReadOnlySpan<byte> text))
+        if (_text!.IsOlder(begin, next))
+        {
+            _older++;
+            return;
+        }
+        if (!_text.TryRead(id, begin, next, length, out ReadOnlySpan<byte> text))
         {
             return;
         }
@@ -170,4 +175,15 @@ internal sealed class PrintkRing
 internal sealed record PrintkReport(long Records, long Lost, ulong FirstSequence, ulong LastSequence, string? Missing)
 {
     public static PrintkReport Nothing(string reason) => new(0, 0, 0, 0, reason);
+}
+
+/// <summary>How much of a log is read, the newest: a kernel can be started with one of 2 GiB.</summary>
+/// <param name="TextBytes">Before it is escaped.</param>
+internal sealed record PrintkLimits(int Records, long TextBytes)
+{
+    /// <summary>Out of a file. A log of 32 MiB, the largest that a kernel can be configured with, has as many records.</summary>
+    public static PrintkLimits File { get; } = new(1 << 20, 64 << 20);
+
+    /// <summary>Out of a guest that stands still for it, and whose rings shall be read as well: sixteen times what distributions configure.</summary>
+    public static PrintkLimits Standing { get; } = new(1 << 16, 8 << 20);
 }

@@ -6,7 +6,8 @@ namespace VsockPair.Memory;
 /// The text of the printk ring: blocks that begin with the id of their record, at logical positions that only grow; a block that does not fit before the end lies at the start.
 /// </summary>
 /// <param name="headPosition">Where the next block will begin.</param>
-internal sealed class PrintkText(KernelMemory memory, ulong data, int sizeBits, ulong headPosition)
+/// <param name="mostBytes">How far back from there text is wanted.</param>
+internal sealed class PrintkText(KernelMemory memory, ulong data, int sizeBits, ulong headPosition, long mostBytes)
 {
     private const int IdBytes = sizeof(ulong);
 
@@ -20,6 +21,11 @@ internal sealed class PrintkText(KernelMemory memory, ulong data, int sizeBits, 
     private readonly byte[] _piece = new byte[Math.Min(1 << Math.Min(sizeBits, 20), MaxPieceBytes)];
     private readonly byte[] _block = new byte[IdBytes + ushort.MaxValue];
     private ulong? _pieceAt;
+    private bool _hasPiece;
+
+    /// <summary>Whether the text lies further back than is wanted, and may still be there.</summary>
+    public bool IsOlder(ulong begin, ulong next) =>
+        (begin, next) is not (NoText, NoText) && headPosition - begin > (ulong)mostBytes && headPosition - begin <= _mask + 1;
 
     /// <summary>As the kernel's <c>get_data</c>, and the block must name its record.</summary>
     /// <param name="length">That the record claims.</param>
@@ -33,7 +39,7 @@ internal sealed class PrintkText(KernelMemory memory, ulong data, int sizeBits, 
             return true;
         }
         // Odd positions: no text could be had when it was written.
-        if (((begin | next) & (IdBytes - 1)) != 0 || next <= begin || next - begin > _mask + 1 || headPosition - next > _mask + 1 || headPosition - begin > PrintkRing.MaxTextBytes)
+        if (((begin | next) & (IdBytes - 1)) != 0 || next <= begin || next - begin > _mask + 1 || headPosition - next > _mask + 1)
         {
             return false;
         }
@@ -65,11 +71,12 @@ internal sealed class PrintkText(KernelMemory memory, ulong data, int sizeBits, 
         }
         if (_pieceAt != pieceAt)
         {
-            _pieceAt = memory.TryRead(unchecked(data + pieceAt), _piece) ? pieceAt : null;
+            _pieceAt = pieceAt;
+            _hasPiece = memory.TryRead(unchecked(data + pieceAt), _piece);
         }
-        if (_pieceAt != pieceAt)
+        if (!_hasPiece)
         {
-            // The piece may be in memory only in part.
+            // It may be in memory only in part.
             return memory.TryRead(unchecked(data + at), block);
         }
         _piece.AsSpan(within, block.Length).CopyTo(block);
