@@ -15,11 +15,13 @@ internal sealed class CaseAssembly
     private readonly CaseManifest? _before;
     private readonly List<CasePart> _parts = [];
     private readonly List<MissingPart> _missing = [];
+    private string? _buildId;
 
     private CaseAssembly(CaseSource source, Action<string>? reached)
     {
         _source = source;
         _reached = reached;
+        _buildId = source.BuildId;
         _before = DurableFile.TryRead(CasePaths.Manifest(source.Folder), CaseJson.Default.CaseManifest);
     }
 
@@ -41,10 +43,11 @@ internal sealed class CaseAssembly
     private CaseManifest Run(bool final, VmlinuxSearch vmlinux)
     {
         using ManifestFile manifest = new(_source.Folder, _source.Limits.ManifestReserve);
-        AddMemory();
-        Add(CasePaths.Kmsg, (file, stop) => KmsgPart.Write(_source, file, stop));
+        AddVmcore();
+        string? rings = AddFromMemory();
         AddPstore();
-        Add(CasePaths.Trace, (file, stop) => TracePart.Write(_source, file, stop));
+        Add(CasePaths.Kmsg, (file, stop) => KmsgPart.Write(_source, _parts, file, stop));
+        Add(CasePaths.Trace, (file, stop) => TracePart.Write(_source, rings, file, stop));
         CaseManifest result = Manifest(final);
         Add(CasePaths.ReadMe, (file, _) =>
         {
@@ -65,7 +68,7 @@ internal sealed class CaseAssembly
         BootId = _source.Dead?.Record?.BootId,
         Kind = _source.Event.Kind,
         Time = _source.Event.Time,
-        BuildId = _source.BuildId,
+        BuildId = _buildId,
         Closed = _before?.Closed ?? (final ? Now : null),
         Parts = [.. _parts],
         Missing = [.. _missing],
@@ -142,6 +145,27 @@ internal sealed class CaseAssembly
         return fault is null;
     }
 
+    /// <returns>Why the trace rings could not be read out of the memory, or not all of them; null when they were.</returns>
+    private string? AddFromMemory()
+    {
+        CaseMemory? memory = null;
+        string? missing = Guard(_source.Limits.PartTime, _ =>
+        {
+            memory = CaseMemory.Open(_source);
+            return null;
+        });
+        using (memory)
+        {
+            CaseMemory Memory() => memory ?? throw new MissingPartException(missing ?? "");
+            _buildId = memory?.BuildId ?? _buildId;
+            Add(CasePaths.Dmesg, (file, _) => Memory().WriteDmesg(file));
+            Add(CasePaths.Tasks, (file, _) => Memory().WriteTasks(file));
+            Add(CasePaths.Registers, (file, _) => Memory().WriteRegisters(file));
+            _reached?.Invoke(MemoryTrace.FolderName);
+            return Guard(_source.Limits.PartTime, _ => Memory().WriteRings());
+        }
+    }
+
     private void AddPstore()
     {
         IReadOnlyList<string> names = [];
@@ -164,7 +188,7 @@ internal sealed class CaseAssembly
     }
 
     /// <summary>The memory itself is watch's; it is only looked at here.</summary>
-    private void AddMemory()
+    private void AddVmcore()
     {
         _reached?.Invoke(CasePaths.Vmcore);
         bool exists = File.Exists(Path.Combine(_source.Folder, CasePaths.Vmcore));

@@ -11,6 +11,8 @@ internal static class CasePaths
     public const string ManifestName = "manifest.json";
     public const string Vmcore = "vmcore";
     public const string Dmesg = "dmesg.txt";
+    public const string Tasks = "tasks.txt";
+    public const string Registers = "registers.txt";
     public const string Trace = "trace.dat";
     public const string Kmsg = "kmsg.txt";
     public const string Pstore = "pstore";
@@ -37,7 +39,7 @@ internal static class CasePaths
     public static bool IsPstorePart(string path) => path.StartsWith(Pstore + "/", StringComparison.Ordinal) && PstorePart.IsRecord(path[(Pstore.Length + 1)..]);
 
     /// <summary>Whether a case can have a part at this path.</summary>
-    public static bool IsPart(string path) => path is Vmcore or Dmesg or Trace or Kmsg or ReadMe || IsPstorePart(path);
+    public static bool IsPart(string path) => path is Vmcore or Dmesg or Tasks or Registers or Trace or Kmsg or ReadMe || IsPstorePart(path);
 
     /// <summary>Whether a folder of <c>cases/</c> can be a case: anything else there is left alone.</summary>
     public static bool IsId(ReadOnlySpan<char> name) =>

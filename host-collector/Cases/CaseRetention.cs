@@ -113,7 +113,8 @@ internal sealed class CaseRetention(string store, StoreOptions storeOptions, Wat
     /// <summary>What a death left between a line and its deed.</summary>
     private void FinishRemoval()
     {
-        if (_ledger.Read().LastOrDefault() is not { Id: string id } last || !CasePaths.IsId(id) || StoredCase.TryOpen(store, id) is not { IsOpen: false } stored)
+        IReadOnlyList<RemovedRecord> lines = _ledger.Read();
+        if (lines.Count == 0 || lines[^1] is not { Id: string id } last || !CasePaths.IsId(id) || StoredCase.TryOpen(store, id) is not { IsOpen: false } stored)
         {
             return;
         }

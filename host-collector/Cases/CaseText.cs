@@ -12,17 +12,18 @@ internal static class CaseText
     {
         using StreamWriter text = new(target, new UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
         WriteHappened(text, stored);
+        string? buildId = stored.Manifest?.BuildId;
         string? kernel = source.Dead?.Record?.Kernel;
         if (kernel is not null)
         {
-            text.WriteLine($"Kernel {TerminalText.EscapeShort(kernel)}, build-id {source.BuildId ?? "not known"}, boot {source.Dead!.Name}.");
+            text.WriteLine($"Kernel {TerminalText.EscapeShort(kernel)}, build-id {buildId ?? "not known"}, boot {source.Dead!.Name}.");
         }
         WriteLogEnd(text, stored);
         text.WriteLine();
         WriteParts(text, stored);
         text.WriteLine();
-        string? found = source.BuildId is null ? null : vmlinux.Find(source.BuildId, kernel);
-        WriteCommands(text, stored, found, source.BuildId is null ? null : vmlinux.HowToGet(source.BuildId, kernel));
+        string? found = buildId is null ? null : vmlinux.Find(buildId, kernel);
+        WriteCommands(text, stored, found, buildId is null ? null : vmlinux.HowToGet(buildId, kernel));
     }
 
     /// <summary>What happened, to whom, when, and what was done.</summary>

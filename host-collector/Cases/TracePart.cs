@@ -12,9 +12,10 @@ internal static class TracePart
     private static readonly TimeSpan After = TimeSpan.FromSeconds(5);
 
     /// <exception cref="MissingPartException">Nothing of it is stored.</exception>
-    public static PartContent Write(CaseSource source, Stream target, CancellationToken stop)
+    /// <param name="noMemory">Why the guest's rings were not read, or not all of them; null when they were.</param>
+    public static PartContent Write(CaseSource source, string? noMemory, Stream target, CancellationToken stop)
     {
-        ExportSource export = Choose(source);
+        (ExportSource export, long fromMemory) = Choose(source);
         using ProgressBar silent = new(TextWriter.Null, shown: false, source.Time);
         ExportCounts counts = new TraceDatExporter().Write(export, target, silent, stop);
         if (counts.Events == 0)
@@ -30,37 +31,29 @@ internal static class TracePart
             shortened ? $"it is shorter than {Units.Duration(source.Limits.Trace)}, which have more than {Units.Bytes(source.Limits.TraceBytes)}" : null,
             counts.Faults.Count > 0 ? $"{counts.Faults.Count} metadata files cannot be used" : null,
             .. MetadataFaults.Of(export.Metadata),
-            source.StreamIsWhole ? null : "what was left in the rings of the guest's kernel is not in it",
+            source.StreamIsWhole || noMemory is null ? null : $"what was left in the rings of the guest's kernel is not all in it: {noMemory}",
         ];
-        return new PartContent(PartContent.FromStream, lacks.All(l => l is null) ? null : string.Join("; ", lacks.OfType<string>()));
+        return new PartContent(fromMemory == 0 ? PartContent.FromStream : $"{PartContent.FromStream}+{PartContent.FromMemory}", lacks.All(l => l is null) ? null : string.Join("; ", lacks.OfType<string>()));
     }
 
-    /// <summary>The stretch of the trace that belongs to a case.</summary>
+    /// <summary>The stretch of the trace that belongs to a case, and how many events of its boot come from memory.</summary>
     /// <exception cref="MissingPartException">Nothing of it is stored.</exception>
-    public static ExportSource Choose(CaseSource source)
+    public static (ExportSource Export, long FromMemory) Choose(CaseSource source)
     {
         StoredBoot boot = source.Dead ?? throw new MissingPartException(source.NoBootReason);
-        BootRecording recording = BootRecording.Open(boot);
-        if (recording.Newest is not ulong newest)
+        CaseTrace trace = CaseTrace.Open(source.Guest!, boot, source.Folder, source.Clock, source.Remarks);
+        if (trace.Recording.Newest is not ulong newest)
         {
             throw new MissingPartException($"no trace of boot {boot.Name} is stored");
         }
-        ExportSource export = new()
-        {
-            Guest = source.Guest!,
-            Recording = recording,
-            Range = new TraceRange(0, GoesOn(source) ? Math.Min(newest, At(source, source.Event.Time + After)) : ulong.MaxValue),
-            Losses = LossMap.Load(source.Guest!, recording, source.Clock, source.Remarks),
-            Metadata = new BootMetadata(source.Store, boot),
-            Clock = source.Clock,
-        };
+        ExportSource export = trace.Source(source.Store, new TraceRange(0, GoesOn(source) ? Math.Min(newest, At(source, source.Event.Time + After)) : ulong.MaxValue));
         ulong from = FirstWanted(source, export);
         ulong to = Math.Min(export.Range.To, newest);
-        while (from < to && SlotBytes(recording, from) - SlotBytes(recording, to) > source.Limits.TraceBytes)
+        while (from < to && SlotBytes(trace.Recording, from) - SlotBytes(trace.Recording, to) > source.Limits.TraceBytes)
         {
             from = to - (to - from) / 2;
         }
-        return export with { Range = export.Range with { From = from } };
+        return (export with { Range = export.Range with { From = from } }, trace.MemoryEvents);
     }
 
     /// <summary>Whether the guest lives on, with its recording.</summary>

@@ -89,7 +89,7 @@ internal static class CaseExport
         }
         try
         {
-            ExportSource source = TracePart.Choose(new CaseSource(context.Store, found.Folder, found.Event, new CaseLimits(), context.Time, context.Error));
+            (ExportSource source, _) = TracePart.Choose(new CaseSource(context.Store, found.Folder, found.Event, new CaseLimits(), context.Time, context.Error));
             return ExportCommand.Write(context, request, format, ExportCommand.Only(request.Cpus, source), path, () => NothingFound(found, "no event is in its last minutes"));
         }
         catch (MissingPartException e)
