@@ -148,15 +148,15 @@ internal sealed class CaseAssembly
     /// <returns>Why the trace rings could not be read out of the memory, or not all of them; null when they were.</returns>
     private string? AddFromMemory()
     {
-        CaseMemory? memory = null;
+        VmcoreReader? memory = null;
         string? missing = Guard(_source.Limits.PartTime, _ =>
         {
-            memory = CaseMemory.Open(_source);
+            memory = VmcoreReader.Open(_source);
             return null;
         });
         using (memory)
         {
-            CaseMemory Memory() => memory ?? throw new MissingPartException(missing ?? "");
+            VmcoreReader Memory() => memory ?? throw new MissingPartException(missing ?? "");
             _buildId = memory?.BuildId ?? _buildId;
             Add(CasePaths.Dmesg, (file, _) => Memory().WriteDmesg(file));
             Add(CasePaths.Tasks, (file, _) => Memory().WriteTasks(file));

@@ -3,12 +3,11 @@ using VsockPair.Commands;
 using VsockPair.Decoding;
 using VsockPair.History;
 using VsockPair.Memory;
-using VsockPair.Storage;
 
 namespace VsockPair.Cases;
 
 /// <summary>The memory of a case, opened, with all that is stored of its kernel. What is in it was written by the guest.</summary>
-internal sealed class CaseMemory : IDisposable
+internal sealed class VmcoreReader : IDisposable
 {
     private readonly MemoryFile _file;
     private readonly CaseSource _source;
@@ -16,7 +15,7 @@ internal sealed class CaseMemory : IDisposable
     private readonly VmcoreInfo? _info;
     private readonly string _noKernel = "";
 
-    private CaseMemory(CaseSource source, MemoryFile file)
+    private VmcoreReader(CaseSource source, MemoryFile file)
     {
         _source = source;
         _file = file;
@@ -30,14 +29,14 @@ internal sealed class CaseMemory : IDisposable
     public string? BuildId => _info?.BuildId;
 
     /// <exception cref="MissingPartException">There is none, or it cannot be read.</exception>
-    public static CaseMemory Open(CaseSource source)
+    public static VmcoreReader Open(CaseSource source)
     {
         string path = Path.Combine(source.Folder, CasePaths.Vmcore);
         if (!File.Exists(path))
         {
             throw new MissingPartException($"there is no memory: {MemoryParts.Lacks(source.Event, hasFile: false)}");
         }
-        return MemoryFiles.TryOpen(path, out MemoryFile? file, out string? reason) ? new CaseMemory(source, file) : throw new MissingPartException($"the memory cannot be read: {reason}");
+        return MemoryFiles.TryOpen(path, out MemoryFile? file, out string? reason) ? new VmcoreReader(source, file) : throw new MissingPartException($"the memory cannot be read: {reason}");
     }
 
     public PartContent WriteDmesg(Stream target)
