@@ -138,12 +138,25 @@ internal sealed class FtraceRings
             }
             ulong traceArray = next - (ulong)_layout.ArrayList.Offset;
             int length = 0;
-            if (_memory.TryReadU64(traceArray + (ulong)_layout.ArrayName.Offset, out ulong text) && (text == 0 || _memory.TryReadString(text, name, out length)))
+            if (_memory.TryReadU64(traceArray + (ulong)_layout.ArrayName.Offset, out ulong text) && (text == 0 || TryReadName(text, name, out length)))
             {
                 _instances.TryAdd(Encoding.UTF8.GetString(name[..length]), traceArray);
             }
             at = next;
         }
         return _instances.Count > 0;
+    }
+
+    /// <summary>Byte for byte: what follows its NUL may not be mapped.</summary>
+    private bool TryReadName(ulong address, Span<byte> target, out int length)
+    {
+        for (length = 0; length < target.Length && _memory.TryRead(address + (ulong)length, target.Slice(length, 1)); length++)
+        {
+            if (target[length] == 0)
+            {
+                return true;
+            }
+        }
+        return false;
     }
 }
