@@ -49,7 +49,7 @@ internal static class TracePart
         ExportSource export = trace.Source(source.Store, new TraceRange(0, GoesOn(source) ? Math.Min(newest, At(source, source.Event.Time + After)) : ulong.MaxValue));
         ulong from = FirstWanted(source, export);
         ulong to = Math.Min(export.Range.To, newest);
-        while (from < to && SlotBytes(trace.Recording, from) - SlotBytes(trace.Recording, to) > source.Limits.TraceBytes)
+        while (from < to && SlotBytes(trace.Recording, from, to) > source.Limits.TraceBytes)
         {
             from = to - (to - from) / 2;
         }
@@ -67,18 +67,18 @@ internal static class TracePart
 
     private static ulong At(CaseSource source, DateTimeOffset time) => (ulong)Math.Max(0, source.Clock!.BootAtHost(time));
 
-    /// <summary>What a stretch from there to the end takes in a trace.dat.</summary>
-    private static long SlotBytes(BootRecording recording, ulong from)
+    /// <summary>What a stretch takes in a trace.dat, up to a slot of each vCPU.</summary>
+    private static long SlotBytes(BootRecording recording, ulong from, ulong to)
     {
         long bytes = 0;
         foreach (VcpuRecording vcpu in recording.Vcpus)
         {
-            for (int i = SegmentFile.IndexAt(vcpu.Segments, from); i < vcpu.Segments.Count; i++)
+            foreach (SegmentFile file in vcpu.Segments.Skip(SegmentFile.IndexAt(vcpu.Segments, from)).TakeWhile(s => s.First <= to))
             {
-                using ISegmentReader? segment = vcpu.Segments[i].TryOpen();
+                using ISegmentReader? segment = file.TryOpen();
                 if (segment is { Slots: > 0 })
                 {
-                    bytes += (segment.Slots - segment.SlotAt(from)) * vcpu.Segments[i].SubBufferBytes;
+                    bytes += (segment.SlotAt(to) + 1 - segment.SlotAt(from)) * file.SubBufferBytes;
                 }
             }
         }
