@@ -55,16 +55,16 @@ public sealed class CaseAssemblyTests
     public void Its_trace_is_the_last_minutes_and_no_more_than_may_be()
     {
         using SampleCase sample = SampleCase.WithAll();
-        long BytesOf(CaseLimits limits)
+        long SlotsOf(CaseLimits limits)
         {
             sample.Assemble(limits: limits);
-            return new FileInfo(Path.Combine(sample.Folder, CasePaths.Trace)).Length;
+            return new FileInfo(Path.Combine(sample.Folder, CasePaths.Trace)).Length / SampleTrace.SubBufferBytes;
         }
-        long all = BytesOf(Limits);
-        long last = BytesOf(Limits with { Trace = TimeSpan.FromSeconds(2) });
-        Assert.Equal(all - 2 * SampleTrace.SubBufferBytes, last);
+        long all = SlotsOf(Limits);
+        long last = SlotsOf(Limits with { Trace = TimeSpan.FromSeconds(2) });
+        Assert.Equal(all - 2, last);
         Assert.DoesNotContain("it is shorter", sample.Reason(CasePaths.Trace), StringComparison.Ordinal);
-        Assert.Equal(last, BytesOf(Limits with { Trace = TimeSpan.FromMinutes(1), TraceBytes = 2 * SampleTrace.SubBufferBytes }));
+        Assert.Equal(last, SlotsOf(Limits with { Trace = TimeSpan.FromMinutes(1), TraceBytes = 2 * SampleTrace.SubBufferBytes }));
         Assert.Contains("it is shorter than 1m", sample.Reason(CasePaths.Trace), StringComparison.Ordinal);
     }
 
