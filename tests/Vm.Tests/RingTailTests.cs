@@ -102,7 +102,7 @@ public sealed class RingTailTests(ITestOutputHelper output)
         FtraceRings rings = FtraceRings.TryOpen(memory, types, addresses, out fault) ?? throw new InvalidDataException(fault);
         Assert.Equal(["", "vsockpair"], rings.Instances.Order(StringComparer.Ordinal));
         List<string> faults = [];
-        IReadOnlyList<RingTail> tails = rings.Open("vsockpair", faults);
+        IReadOnlyList<RingTail> tails = rings.Open(FtraceRings.AgentInstance, faults);
         FtraceRings.Touch(tails);
         Assert.Empty(faults);
         TaskList tasks = TaskList.TryRead(memory, types, addresses, out fault) ?? throw new InvalidDataException(fault);
