@@ -8,6 +8,9 @@ internal sealed class FtraceRings
     /// <summary>What the top level is called here: its name in the kernel is none.</summary>
     public const string TopLevel = "";
 
+    /// <summary>guest-agent/Tracing/TraceInstance.</summary>
+    public const string AgentInstance = "vsockpair";
+
     private const int MostInstances = 1024;
     private const int MostVcpus = 4096;
     private const int LongestName = 256;

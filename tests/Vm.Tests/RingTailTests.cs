@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using System.Text.Json.Nodes;
+using System.IO.Pipes;
 using VsockPair.Cases;
 using VsockPair.Commands;
 using VsockPair.History;
@@ -37,19 +37,20 @@ public sealed class RingTailTests(ITestOutputHelper output)
 
         string folder = Path.Combine(guest.Guest.Directory, Case);
         Directory.CreateDirectory(folder);
-        string dump = Path.Combine(folder, CasePaths.Vmcore);
-        await guest.Guest.Qmp.ExecuteAsync("stop");
-        await guest.Guest.Qmp.ExecuteAsync("dump-guest-memory", new JsonObject { ["paging"] = false, ["protocol"] = $"file:{dump}" });
         string store = Path.Combine(guest.Guest.Directory, "store");
+        string small = Path.Combine(guest.Guest.Directory, "small");
+        await guest.Guest.Qmp.ExecuteAsync("stop");
+        string dump = await StandingGuest.DumpAsync(guest.Guest, "elf");
         CopyFolder(lab.Collector.Store, store);
+        MemoryReading reading = await ReadStandingAsync(guest.Guest, store, small);
         await guest.Guest.Qmp.ExecuteAsync("cont");
         (await guest.Guest.RunAsync("kill -CONT $(pidof vsockpair-agent)")).EnsureSuccess();
         await load;
         await lab.EndAsync(guest);
         await Account.CheckAllAsync(guest, lab.Stored("web1"), output);
 
-        (IReadOnlyList<RingTail> tails, TaskList tasks) = ReadMemory(dump, store);
-        Assert.Equal([0, 1], tails.Select(t => t.Vcpu));
+        (IReadOnlyList<RingTail> tails, TaskList? found) = ReadMemory(dump, store, isWhole: true);
+        TaskList tasks = found!;
         StringWriter text = new();
         tasks.Write(text);
         output.WriteLine(string.Join('\n', text.ToString().Split('\n').Take(12)));
@@ -80,34 +81,83 @@ public sealed class RingTailTests(ITestOutputHelper output)
             Assert.Equal(missing, trace.Losses.Of(vcpu).Transport);
         }
 
+        // What was read of the standing guest, the newest first: all of it, if there was time.
+        output.WriteLine($"standing: {reading.Requests} requests, {reading.Bytes >> 10} KiB in {reading.Time.TotalMilliseconds:0} ms; {reading.Reason ?? "all"}");
+        (IReadOnlyList<RingTail> fewTails, TaskList? fewTasks) = ReadMemory(small, store, isWhole: reading.Reason is null);
+        string few = Directory.CreateDirectory(Path.Combine(guest.Guest.Directory, "few")).FullName;
+        foreach (MemoryRing ring in MemoryTrace.Write(few, fewTails))
+        {
+            MemoryRing full = rings.Single(r => r.Vcpu == ring.Vcpu);
+            output.WriteLine($"cpu{ring.Vcpu}: {ring.Events} of {full.Events} events");
+            Assert.Equal(reading.Reason is null ? full : full with { Events = ring.Events, Complete = ring.Complete, LostAtEnd = ring.LostAtEnd }, ring);
+            List<Event> all = InMemory(folder, ring.Vcpu);
+            Assert.Equal(all.TakeLast((int)ring.Events), InMemory(few, ring.Vcpu));
+        }
+        Assert.True(reading.Reason is not null || fewTasks!.Tasks.Count == tasks.Tasks.Count);
+
         // Over the stream that has it all by now, the memory adds nothing.
         CaseTrace later = Open(lab.Collector.Store, folder);
         Assert.Equal(0, later.MemoryEvents);
         Assert.All(later.Recording.Vcpus, v => Assert.Equal(Read(delivered.Recording.Vcpus.Single(d => d.Number == v.Number)).Events, Read(v).Events));
     }
 
-    private (IReadOnlyList<RingTail> Tails, TaskList Tasks) ReadMemory(string dump, string store)
+    private (IReadOnlyList<RingTail> Tails, TaskList? Tasks) ReadMemory(string dump, string store, bool isWhole)
     {
-        Assert.True(MemoryFiles.TryOpen(dump, out MemoryFile? file, out string? reason), reason);
+        MemoryFile file = StandingGuest.Open(dump);
         StoredBoot boot = StoredGuest.Open(store, "web1").NewestBoot!;
         BootMetadata metadata = new(store, boot);
-        Assert.True(VmcoreInfoSource.TryFind(file, file.Notes, metadata.Read("vmcoreinfo"), out VmcoreInfo? info, out reason), reason);
+        Assert.True(VmcoreInfoSource.TryFind(file, file.Notes, metadata.Read("vmcoreinfo"), out VmcoreInfo? info, out string? reason), reason);
         Assert.True(KernelMemory.TryOpen(file, info, out KernelMemory? memory, out reason), reason);
         Stopwatch watch = Stopwatch.StartNew();
-        KernelTypes types = KernelTypes.TryParse(metadata.Read("btf")!, out string fault) ?? throw new InvalidDataException(fault);
-        // Without kallsyms-boot: VMCOREINFO says where the kernel lies.
-        KernelAddresses addresses = KernelAddresses.TryCreate(metadata.Read("kallsyms")!, [], info, out fault) ?? throw new InvalidDataException(fault);
+        StoredKernel kernel = StoredKernel.TryFind(store, info, boot, out string fault) ?? throw new InvalidDataException(fault);
+        long known = watch.ElapsedMilliseconds;
         KernelAddresses told = KernelAddresses.TryCreate(metadata.Read("kallsyms")!, metadata.Read("kallsyms-boot")!, null, out fault) ?? throw new InvalidDataException(fault);
-        Assert.Equal(told.Find("init_task"), addresses.Find("init_task"));
-        FtraceRings rings = FtraceRings.TryOpen(memory, types, addresses, out fault) ?? throw new InvalidDataException(fault);
-        Assert.Equal(["", "vsockpair"], rings.Instances.Order(StringComparer.Ordinal));
+        Assert.Equal(told.Find("init_task"), kernel.Addresses.Find("init_task"));
         List<string> faults = [];
-        IReadOnlyList<RingTail> tails = rings.Open("vsockpair", faults);
+        FtraceRings? rings = FtraceRings.TryOpen(memory, kernel.Types, kernel.Addresses, out fault);
+        IReadOnlyList<RingTail> tails = rings?.Open(FtraceRings.AgentInstance, faults) ?? [];
         FtraceRings.Touch(tails);
-        Assert.Empty(faults);
-        TaskList tasks = TaskList.TryRead(memory, types, addresses, out fault) ?? throw new InvalidDataException(fault);
-        output.WriteLine($"types, symbols, rings and {tasks.Tasks.Count} tasks read in {watch.ElapsedMilliseconds} ms");
+        TaskList? tasks = TaskList.TryRead(memory, kernel.Types, kernel.Addresses, out string noTasks);
+        if (isWhole)
+        {
+            Assert.Equal(["", "vsockpair"], rings!.Instances.Order(StringComparer.Ordinal));
+            Assert.Equal([0, 1], tails.Select(t => t.Vcpu));
+            Assert.Empty(faults);
+            Assert.True(tasks is not null, noTasks);
+        }
+        output.WriteLine($"types and symbols in {known} ms, rings and tasks in {watch.ElapsedMilliseconds - known} ms; {string.Join("; ", faults.Prepend(fault).Append(noTasks))}");
         return (tails, tasks);
+    }
+
+    /// <summary>As <c>watch</c> and its child do, over two pipes.</summary>
+    private static async Task<MemoryReading> ReadStandingAsync(Guest guest, string store, string target)
+    {
+        StandingGuest standing = new(guest);
+        byte[] notes = (await standing.ReadNotesAsync(CancellationToken.None))!;
+        await using AnonymousPipeServerStream requests = new(PipeDirection.In);
+        await using AnonymousPipeServerStream answers = new(PipeDirection.Out);
+        await using FileStream file = File.Create(target);
+        MiniCoreWriter core = new(file);
+        StringWriter error = new();
+        Task child = Task.Run(() =>
+        {
+            using AnonymousPipeClientStream ours = new(PipeDirection.Out, requests.ClientSafePipeHandle);
+            using AnonymousPipeClientStream theirs = new(PipeDirection.In, answers.ClientSafePipeHandle);
+            ReadMemoryCommand.Run(new CommandContext(store, TextWriter.Null, error, TimeProvider.System), "web1", theirs, ours);
+        });
+        MemoryReading reading = await new MemoryServer(standing, core).ServeAsync(notes, requests, answers, CancellationToken.None);
+        core.Finish(notes);
+        await answers.DisposeAsync();
+        await requests.DisposeAsync();
+        await Task.WhenAny(child, Task.Delay(TimeSpan.FromSeconds(10)));
+        Assert.True(reading.Reason is not null || error.ToString().Length == 0, error.ToString());
+        return reading;
+    }
+
+    private static List<Event> InMemory(string caseFolder, int vcpu)
+    {
+        SegmentFile[] segments = MemoryTrace.Read(caseFolder).Single(m => m.Ring.Vcpu == vcpu).Segments;
+        return segments.Length == 0 ? [] : Read(VcpuRecording.Join(vcpu, null, segments, 0, default)).Events;
     }
 
     private static CaseTrace Open(string store, string caseFolder)
@@ -131,7 +181,7 @@ public sealed class RingTailTests(ITestOutputHelper output)
 
     private static void CopyFolder(string from, string to)
     {
-        foreach (string file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories).Where(f => !f.EndsWith(".sock", StringComparison.Ordinal)))
+        foreach (string file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories).Where(f => Path.GetExtension(f) is not (".sock" or ".lock")))
         {
             string target = Path.Combine(to, Path.GetRelativePath(from, file));
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
