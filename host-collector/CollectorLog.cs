@@ -57,6 +57,9 @@ internal static partial class CollectorLog
     [LoggerMessage(2110, LogLevel.Warning, "{Guest}: metadata file {Name} is not kept: this boot, or all of this guest's together, has as many as it may; ignoring.")]
     public static partial void MetadataRefused(this ILogger log, string guest, string name);
 
+    [LoggerMessage(2112, LogLevel.Information, "{Guest}: stored what the persistent trace ring held of the boot before {Boot}.")]
+    public static partial void PreviousStored(this ILogger log, string guest, string boot);
+
     [LoggerMessage(2111, LogLevel.Information, "{Guest}: trace {Verb} by uid {Uid} ({Wanted}): {Outcome}.")]
     public static partial void TraceChanged(this ILogger log, string guest, string verb, uint uid, string wanted, string outcome);
 

@@ -43,11 +43,17 @@ internal sealed class CaseAssembly
     private CaseManifest Run(bool final, VmlinuxSearch vmlinux)
     {
         using ManifestFile manifest = new(_source.Folder, _source.Limits.ManifestReserve);
-        AddVmcore();
         string? rings = AddFromMemory();
         AddPstore();
         Add(CasePaths.Kmsg, (file, stop) => KmsgPart.Write(_source, _parts, file, stop));
         Add(CasePaths.Trace, (file, stop) => TracePart.Write(_source, rings, file, stop));
+        if (HasVmcore && !IsKnown(CasePaths.Vmcore))
+        {
+            // A memory as large as the guest's takes minutes: until then, and should somebody end this, there is a case without it.
+            DurableFile.SyncFolder(_source.Folder);
+            manifest.Publish(Manifest(final: false) with { Missing = [.. _missing, new MissingPart(CasePaths.Vmcore, "it is there, and its SHA-256 not computed yet")] });
+        }
+        AddVmcore();
         CaseManifest result = Manifest(final);
         Add(CasePaths.ReadMe, (file, _) =>
         {
@@ -191,9 +197,8 @@ internal sealed class CaseAssembly
     private void AddVmcore()
     {
         _reached?.Invoke(CasePaths.Vmcore);
-        bool exists = File.Exists(Path.Combine(_source.Folder, CasePaths.Vmcore));
-        string? lacks = MemoryParts.Lacks(_source.Event, exists);
-        string? fault = !exists ? null : Guard(_source.Limits.MemoryTime, stop =>
+        string? lacks = MemoryParts.Lacks(_source.Event, HasVmcore);
+        string? fault = !HasVmcore ? null : Guard(_source.Limits.MemoryTime, stop =>
         {
             _parts.Add(Describe(CasePaths.Vmcore, PartContent.FromMemory, lacks is null, stop));
             return null;
@@ -204,12 +209,17 @@ internal sealed class CaseAssembly
         }
     }
 
+    private bool HasVmcore => File.Exists(Path.Combine(_source.Folder, CasePaths.Vmcore));
+
+    private bool IsKnown(string name) => KnownHash(name, new FileInfo(Path.Combine(_source.Folder, name))) is not null;
+
+    private string? KnownHash(string name, FileInfo file) => _before?.Parts.FirstOrDefault(p => p.Path == name && p.Bytes == file.Length && p.Time == file.LastWriteTimeUtc)?.Sha256;
+
     /// <summary>A file that is there, of which nothing is read that an earlier run has read: a vmcore may be as large as the guest.</summary>
     private CasePart Describe(string name, string source, bool complete, CancellationToken stop)
     {
         using FileStream file = CaseFile.OpenForReading(_source.Folder, name);
-        DateTimeOffset written = new(File.GetLastWriteTimeUtc(Path.Combine(_source.Folder, name)), TimeSpan.Zero);
-        CasePart? known = _before?.Parts.FirstOrDefault(p => p.Path == name && p.Bytes == file.Length && p.Time == written);
-        return new CasePart(name, source, file.Length, known?.Sha256 ?? FileHash.Of(file, stop), written, complete);
+        FileInfo found = new(Path.Combine(_source.Folder, name));
+        return new CasePart(name, source, file.Length, KnownHash(name, found) ?? FileHash.Of(file, stop), new DateTimeOffset(found.LastWriteTimeUtc, TimeSpan.Zero), complete);
     }
 }

@@ -42,10 +42,10 @@ internal static class CasePaths
     public static bool IsPart(string path) => path is Vmcore or Dmesg or Tasks or Registers or Trace or Kmsg or ReadMe || IsPstorePart(path);
 
     /// <summary>Whether a folder of <c>cases/</c> can be a case: anything else there is left alone.</summary>
-    public static bool IsId(ReadOnlySpan<char> name) =>
+    public static bool IsId(string name) =>
         name.Length > TimeLength + 1 && name[TimeLength] == '-'
-        && DateTime.TryParseExact(name[..TimeLength], TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.None, out _)
-        && IsGuestAndNumber(name[(TimeLength + 1)..]);
+        && DateTime.TryParseExact(name.AsSpan(0, TimeLength), TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.None, out _)
+        && IsGuestAndNumber(name.AsSpan(TimeLength + 1));
 
     /// <summary>The names of guests may end like a number themselves: only event.json says whose case it is.</summary>
     private static bool IsGuestAndNumber(ReadOnlySpan<char> rest)

@@ -8,6 +8,7 @@ internal sealed record PartContent(string Source, string? Lacks)
     public const string FromStream = "stream";
     public const string FromMemory = "memory";
     public const string FromPstore = "pstore";
+    public const string FromPersistentRing = "persistent-ring";
     public const string FromHost = "host";
 }
 

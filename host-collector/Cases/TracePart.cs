@@ -15,7 +15,7 @@ internal static class TracePart
     /// <param name="noMemory">Why the guest's rings were not read, or not all of them; null when they were.</param>
     public static PartContent Write(CaseSource source, string? noMemory, Stream target, CancellationToken stop)
     {
-        (ExportSource export, long fromMemory) = Choose(source);
+        (ExportSource export, CaseTrace trace) = Choose(source);
         using ProgressBar silent = new(TextWriter.Null, shown: false, source.Time);
         ExportCounts counts = new TraceDatExporter().Write(export, target, silent, stop);
         if (counts.Events == 0)
@@ -33,12 +33,18 @@ internal static class TracePart
             .. MetadataFaults.Of(export.Metadata),
             source.StreamIsWhole || noMemory is null ? null : $"what was left in the rings of the guest's kernel is not all in it: {noMemory}",
         ];
-        return new PartContent(fromMemory == 0 ? PartContent.FromStream : $"{PartContent.FromStream}+{PartContent.FromMemory}", lacks.All(l => l is null) ? null : string.Join("; ", lacks.OfType<string>()));
+        string?[] sources =
+        [
+            BootRecording.Open(export.Boot).Newest is null ? null : PartContent.FromStream,
+            trace.MemoryEvents > 0 ? PartContent.FromMemory : null,
+            trace.HasPersistentRing ? PartContent.FromPersistentRing : null,
+        ];
+        return new PartContent(string.Join('+', sources.OfType<string>()), lacks.All(l => l is null) ? null : string.Join("; ", lacks.OfType<string>()));
     }
 
-    /// <summary>The stretch of the trace that belongs to a case, and how many events of its boot come from memory.</summary>
+    /// <summary>The stretch of the trace that belongs to a case, and the whole that it is of.</summary>
     /// <exception cref="MissingPartException">Nothing of it is stored.</exception>
-    public static (ExportSource Export, long FromMemory) Choose(CaseSource source)
+    public static (ExportSource Export, CaseTrace Trace) Choose(CaseSource source)
     {
         StoredBoot boot = source.Dead ?? throw new MissingPartException(source.NoBootReason);
         CaseTrace trace = CaseTrace.Open(source.Guest!, boot, source.Folder, source.Clock, source.Remarks);
@@ -53,7 +59,7 @@ internal static class TracePart
         {
             from = to - (to - from) / 2;
         }
-        return (export with { Range = export.Range with { From = from } }, trace.MemoryEvents);
+        return (export with { Range = export.Range with { From = from } }, trace);
     }
 
     /// <summary>Whether the guest lives on, with its recording.</summary>

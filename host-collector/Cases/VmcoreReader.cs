@@ -48,7 +48,8 @@ internal sealed class VmcoreReader : IDisposable
 
     public PartContent WriteTasks(Stream target)
     {
-        TaskList tasks = TaskList.TryRead(Kernel, Types(), Addresses(), out string fault) ?? throw new MissingPartException(fault);
+        StoredKernel stored = Stored;
+        TaskList tasks = TaskList.TryRead(Kernel, stored.Types, stored.Addresses, out string fault) ?? throw new MissingPartException(fault);
         using StreamWriter text = TextOf(target);
         tasks.Write(text);
         return new PartContent(PartContent.FromMemory, Cut(tasks.IsComplete ? null : "not all tasks could be read"));
@@ -56,7 +57,7 @@ internal sealed class VmcoreReader : IDisposable
 
     public PartContent WriteRegisters(Stream target)
     {
-        KernelSymbols symbols = KernelSymbols.Parse(OfKernel("kallsyms"), OfBoot("kallsyms-boot"));
+        KernelSymbols symbols = KernelSymbols.Parse(OfBoot("kallsyms"), OfBoot("kallsyms-boot"));
         using StreamWriter text = TextOf(target);
         return CpuRegisters.Write(_file.Notes, symbols, text) == 0
             ? throw new MissingPartException("the memory came without registers")
@@ -67,39 +68,23 @@ internal sealed class VmcoreReader : IDisposable
     /// <returns>What could not be read, or null.</returns>
     public string? WriteRings()
     {
-        FtraceRings rings = FtraceRings.TryOpen(Kernel, Types(), Addresses(), out string fault) ?? throw new MissingPartException(fault);
+        StoredKernel stored = Stored;
+        FtraceRings rings = FtraceRings.TryOpen(Kernel, stored.Types, stored.Addresses, out string fault) ?? throw new MissingPartException(fault);
         List<string> faults = [];
-        MemoryTrace.Write(_source.Folder, rings.Open(TraceInstance, faults));
+        MemoryTrace.Write(_source.Folder, rings.Open(FtraceRings.AgentInstance, faults));
         return Cut(faults.Count == 0 ? null : string.Join("; ", faults));
     }
 
     public void Dispose() => _file.Dispose();
 
-    /// <summary>The agent's own (guest-agent/Tracing).</summary>
-    private const string TraceInstance = "vsockpair";
-
     private KernelMemory Kernel => _kernel ?? throw new MissingPartException(_noKernel);
 
-    private KernelTypes Types() => KernelTypes.TryParse(OfKernel("btf"), out string fault) ?? throw new MissingPartException($"the kernel's types are not known: {fault}");
-
-    private KernelAddresses Addresses() => KernelAddresses.TryCreate(OfKernel("kallsyms"), OfBoot("kallsyms-boot"), _info, out string fault) ?? throw new MissingPartException(fault);
+    private StoredKernel Stored => StoredKernel.TryFind(_source.Store, Kernel.Info, _source.Dead, out string fault) ?? throw new MissingPartException(fault);
 
     private string? Cut(string? lacks) => _file.IsTruncated ? string.Join("; ", new[] { lacks, "the memory ends before it should" }.OfType<string>()) : lacks;
 
     /// <summary>What is only true of the boot that died.</summary>
     private byte[] OfBoot(string name) => (_source.Dead is null ? null : new BootMetadata(_source.Store, _source.Dead).Read(name)) ?? [];
-
-    /// <summary>What is the same for all boots of a kernel: any guest may have brought it.</summary>
-    private byte[] OfKernel(string name)
-    {
-        byte[] own = OfBoot(name);
-        return own.Length > 0 || (BuildId ?? _source.BuildId) is not string buildId
-            ? own
-            : StoredGuest.Names(_source.Store)
-                .SelectMany(guest => StoredGuest.Open(_source.Store, guest).Boots)
-                .Where(boot => boot.Record?.BuildId == buildId)
-                .Select(boot => new BootMetadata(_source.Store, boot).Read(name)).FirstOrDefault(bytes => bytes is { Length: > 0 }) ?? [];
-    }
 
     private static StreamWriter TextOf(Stream target) => new(target, new UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
 }

@@ -19,6 +19,10 @@ internal sealed class LossMap
         {
             map._vcpus[StorePaths.StreamName(vcpu.Number)] = new VcpuLosses(vcpu);
         }
+        if (recording.IsPrevious)
+        {
+            return map;
+        }
         foreach (LossRecord loss in JsonLines.Read(StorePaths.Losses(recording.Boot.Folder), StoreJson.Default.LossRecord, remarks))
         {
             map._vcpus.GetValueOrDefault(loss.Stream)?.Add(loss, clock);

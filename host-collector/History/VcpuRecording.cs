@@ -1,4 +1,3 @@
-using VsockPair.Commands;
 using VsockPair.Storage;
 using VsockPair.Tracing;
 
@@ -34,10 +33,11 @@ internal sealed class VcpuRecording
     /// <summary>Trace clock of the newest event.</summary>
     public ulong Newest { get; }
 
-    /// <summary>Null when nothing is stored.</summary>
-    public static VcpuRecording? TryOpen(StoredBoot boot, int number)
+    /// <param name="folder">Of the vCPU's segments.</param>
+    /// <returns>Null when nothing is stored.</returns>
+    public static VcpuRecording? TryOpen(string folder, int number)
     {
-        SegmentFile[] segments = SegmentFile.FindAll(StorePaths.Vcpu(boot.Folder, number));
+        SegmentFile[] segments = SegmentFile.FindAll(folder);
         for (int i = segments.Length - 1; i >= Math.Max(0, segments.Length - MostEmptySegments); i--)
         {
             using ISegmentReader? last = segments[i].TryOpen();

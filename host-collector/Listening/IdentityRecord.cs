@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using VsockPair.Storage;
 
 namespace VsockPair.Listening;
 
@@ -13,6 +14,21 @@ internal sealed record IdentityRecord
     public Guid? Uuid { get; init; }
 
     public uint? Cid { get; init; }
+
+    /// <summary>What <c>watch</c> sees of how a crash of this machine would be caught, by the names of <see cref="HostChecks"/>; null when it does not look.</summary>
+    public IReadOnlyList<CheckRecord>? Host { get; init; }
+}
+
+/// <summary>Names of what <c>watch</c> looks at on the host. Others may follow, and are shown as they are.</summary>
+internal static class HostChecks
+{
+    /// <summary>A machine that panics stands still until it is told to go on (QEMU's <c>-action panic=pause</c>, libvirt's <c>on_crash</c>).</summary>
+    public const string PanicAction = "panic-action";
+
+    public const string Vmcoreinfo = "vmcoreinfo";
+
+    /// <summary>There is room for a dump.</summary>
+    public const string Disk = "disk";
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]

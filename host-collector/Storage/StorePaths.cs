@@ -66,6 +66,11 @@ public static class StorePaths
 
     public static string Kmsg(string boot) => Path.Combine(boot, "kmsg");
 
+    /// <summary>What this boot's agent found in the persistent ring of the boot before.</summary>
+    public static string Previous(string boot) => Path.Combine(boot, "previous");
+
+    public static string PreviousVcpu(string boot, int vcpu) => Path.Combine(Previous(boot), StreamName(vcpu));
+
     public static string Pstore(string boot) => Path.Combine(boot, "pstore");
 
     /// <summary>A vCPU's stream as the ledger names it.</summary>

@@ -64,9 +64,18 @@ public sealed record BootRecord
     /// <summary>Why: <c>goodbye</c>, <c>lost</c> (no heartbeat), <c>closed</c>, <c>stopped</c> (the collector stopped), <c>superseded</c> (a newer boot of this guest came).</summary>
     public string? EndReason { get; init; }
 
+    /// <summary>Whether a crash would be caught, as the guest last told; null when its agent does not tell.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<CheckRecord>? Readiness { get; init; }
+
     /// <summary>Name as in PROTOCOL.md §8 → SHA-256 in hex, the name of the file in <c>metadata/</c>.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; init; } = new Dictionary<string, string>();
 }
+
+/// <summary>One thing that catching a crash of a guest takes, seen in the guest (PROTOCOL.md, "Readiness") or on the host.</summary>
+/// <param name="Ok">False: it is missing; null: it counts neither way.</param>
+/// <param name="Fix">The command or setting that mends it; empty when nothing is to be mended.</param>
+public sealed record CheckRecord(string Check, bool? Ok, string Text, string Fix);
 
 /// <summary>
 /// <c>rings/cpuN.json</c>: the account of one vCPU's ring. A file of its own, for a guest can begin generations as fast as it can connect. The <c>…Before</c> figures are those of earlier generations of this boot, whose counters began at zero again.

@@ -68,6 +68,34 @@ public sealed class CaseAssemblyTests
         Assert.Contains("it is shorter than 1m", sample.Reason(CasePaths.Trace), StringComparison.Ordinal);
     }
 
+    [TraceCmdFact]
+    public async Task Its_trace_goes_on_with_what_the_persistent_ring_kept_of_this_boot()
+    {
+        using SampleCase sample = SampleCase.WithAll();
+        string previous = StorePaths.Previous(sample.Store.BootFolder(SampleStore.NewBoot));
+        string ring = StorePaths.PreviousVcpu(sample.Store.BootFolder(SampleStore.NewBoot), 0);
+        Directory.CreateDirectory(ring);
+        // The first is in the stream as well.
+        File.WriteAllBytes(
+            Path.Combine(ring, StorePaths.SegmentName(59_000_000_000, SampleTrace.SubBufferBytes)), [.. SampleTrace.SubBufferOf(59_000_000_000, 100, 100), .. SampleTrace.SubBufferOf(59_500_000_000, 200, 50)]);
+        async Task<int> EventsAsync()
+        {
+            sample.Assemble();
+            List<string> lines = [];
+            await TraceCmdReport.PrintAsync(Path.Combine(sample.Folder, CasePaths.Trace), lines.Add);
+            return lines.Count(l => l.Contains(" tick: ", StringComparison.Ordinal));
+        }
+        foreach (string other in (string[])["", $"boot {SampleStore.NewBoot} clock boot\n\n", $"boot {SampleStore.OldBoot} clock local\n\n"])
+        {
+            File.WriteAllText(Path.Combine(previous, GuestPrevious.Info), other);
+            Assert.Equal(400, await EventsAsync());
+        }
+        File.WriteAllText(Path.Combine(previous, GuestPrevious.Info), $"boot {SampleStore.OldBoot} clock boot\n\nlast_boot_info");
+        Assert.Equal(450, await EventsAsync());
+        Assert.Equal("stream+persistent-ring", sample.Manifest.Parts.Single(p => p.Path == CasePaths.Trace).Source);
+        Assert.Contains("an unknown number of events was lost in 1 places", sample.Reason(CasePaths.Trace), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Losses_are_in_the_log_and_in_the_manifest()
     {
@@ -150,6 +178,36 @@ public sealed class CaseAssemblyTests
         Assert.Contains(sample.Manifest.Parts, p => p is { Path: CasePaths.Vmcore, Complete: true, Source: "memory", Bytes: 100_000 });
         Assert.Contains(sample.Manifest.Parts, p => p.Path == CasePaths.Trace);
         sample.AssertConsistent();
+    }
+
+    [Fact]
+    public void A_case_is_there_before_the_hash_of_a_large_memory_is()
+    {
+        using SampleCase sample = SampleCase.WithAll();
+        string vmcore = Path.Combine(sample.Folder, CasePaths.Vmcore);
+        File.WriteAllText(vmcore, new string('x', 100_000));
+        sample.WriteEvent(sample.Event with { Memory = new CaseMemory("full", MemoryTaken.Full, "elf", null, 1.5) });
+        int seen = 0;
+        void AtHash(string point)
+        {
+            if (point == CasePaths.Vmcore && StoredCase.TryOpen(sample.Store.Root, sample.Id)!.Manifest is CaseManifest before)
+            {
+                Assert.Null(before.Closed);
+                Assert.Contains(before.Parts, p => p.Path == CasePaths.Kmsg);
+                seen++;
+            }
+        }
+        sample.Assemble(final: true, reached: AtHash);
+        Assert.Equal(1, seen);
+        Assert.NotNull(sample.Manifest.Closed);
+        // Known from then on, as long as it is the same file: its content is not read again.
+        DateTime written = File.GetLastWriteTimeUtc(vmcore);
+        File.WriteAllText(vmcore, new string('y', 100_000));
+        File.SetLastWriteTimeUtc(vmcore, written);
+        string hash = sample.Manifest.Parts.Single(p => p.Path == CasePaths.Vmcore).Sha256;
+        Assert.Equal(hash, sample.Assemble().Parts.Single(p => p.Path == CasePaths.Vmcore).Sha256);
+        File.SetLastWriteTimeUtc(vmcore, written.AddSeconds(1));
+        Assert.NotEqual(hash, sample.Assemble().Parts.Single(p => p.Path == CasePaths.Vmcore).Sha256);
     }
 
     [Fact]
