@@ -1,5 +1,4 @@
 using System.Text;
-using VsockPair.Commands;
 using VsockPair.Decoding;
 using VsockPair.History;
 using VsockPair.Memory;

@@ -151,7 +151,7 @@ public sealed class CaseTraceTests : IDisposable
         WriteGeneration(0, 0);
         WriteMemory(from: 47, count: 30, read: 47);
         using MemoryStream target = new();
-        IExporter exporter = ExportFormat.TryFind(format)!.Create();
+        IExporter exporter = ExportFormat.TryFind(format)!.Create!();
         using (exporter as IDisposable)
         {
             using ProgressBar progress = new(TextWriter.Null, shown: false, TimeProvider.System);
