@@ -120,7 +120,7 @@ public sealed class RingTailTests(ITestOutputHelper output)
         TaskList? tasks = TaskList.TryRead(memory, kernel.Types, kernel.Addresses, out string noTasks);
         if (isWhole)
         {
-            Assert.Equal(["", "vsockpair"], rings!.Instances.Order(StringComparer.Ordinal));
+            Assert.Subset(rings!.Instances.ToHashSet(), new HashSet<string> { FtraceRings.TopLevel, FtraceRings.AgentInstance });
             Assert.Equal([0, 1], tails.Select(t => t.Vcpu));
             Assert.Empty(faults);
             Assert.True(tasks is not null, noTasks);
