@@ -1,8 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using VsockPair.Cases;
-using VsockPair.Commands;
-using VsockPair.Options;
 using VsockPair.Storage;
 using VsockPair.TestKit;
 using VsockPair.TestKit.Vm;
@@ -83,7 +81,7 @@ public sealed class CaseTests(ITestOutputHelper output)
     }
 
     private static CaseManifest Assemble(string store, CaseEvent happened, bool final) => CaseAssembly.Run(
-        new CaseSource(store, CasePaths.Folder(store, happened.Id), happened, new CaseLimits(), TimeProvider.System, TextWriter.Null), final, new VmlinuxSearch(store, new WatchOptions()));
+        new CaseSource(store, CasePaths.Folder(store, happened.Id), happened, new CaseLimits(), TimeProvider.System, TextWriter.Null), final, new VmlinuxSearch(store, new Options.WatchOptions()));
 
     private static async Task<string> BuildIdAsync(Guest guest)
     {
