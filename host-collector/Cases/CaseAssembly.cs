@@ -16,12 +16,14 @@ internal sealed class CaseAssembly
     private readonly List<CasePart> _parts = [];
     private readonly List<MissingPart> _missing = [];
     private string? _buildId;
+    private string? _kernel;
 
     private CaseAssembly(CaseSource source, Action<string>? reached)
     {
         _source = source;
         _reached = reached;
         _buildId = source.BuildId;
+        _kernel = source.Dead?.Record?.Kernel;
         _before = DurableFile.TryRead(CasePaths.Manifest(source.Folder), CaseJson.Default.CaseManifest);
     }
 
@@ -57,7 +59,7 @@ internal sealed class CaseAssembly
         CaseManifest result = Manifest(final);
         Add(CasePaths.ReadMe, (file, _) =>
         {
-            CaseText.WriteReadMe(file, new StoredCase(_source.Folder, _source.Event, result), _source, vmlinux);
+            CaseText.WriteReadMe(file, new StoredCase(_source.Folder, _source.Event, result), vmlinux);
             return new PartContent(PartContent.FromHost, null);
         });
         _reached?.Invoke("manifest.json");
@@ -75,6 +77,7 @@ internal sealed class CaseAssembly
         Kind = _source.Event.Kind,
         Time = _source.Event.Time,
         BuildId = _buildId,
+        Kernel = _kernel,
         Closed = _before?.Closed ?? (final ? Now : null),
         Parts = [.. _parts],
         Missing = [.. _missing],
@@ -97,7 +100,7 @@ internal sealed class CaseAssembly
         }
         if (_parts.All(p => p.Path != name))
         {
-            lacks = Keep(name) ? $"it could not be made anew: {lacks}" : lacks;
+            lacks = Keep(name, complete: false) ? $"it could not be made anew: {lacks}" : lacks;
         }
         _missing.Add(new MissingPart(name, lacks));
     }
@@ -129,14 +132,14 @@ internal sealed class CaseAssembly
         }
         catch (Exception e)
         {
-            _source.Remarks.WriteLine($"case {_source.Event.Id}: {e}");
+            _source.Remarks.WriteLine($"case {_source.Event.Id}: {TerminalText.Escape(e.ToString())}");
             return $"it failed: {e.Message}";
         }
     }
 
     /// <summary>What an earlier run made is better than nothing.</summary>
     /// <returns>Whether there is such a file.</returns>
-    private bool Keep(string name)
+    private bool Keep(string name, bool complete)
     {
         if (!File.Exists(Path.Combine(_source.Folder, name)))
         {
@@ -145,7 +148,7 @@ internal sealed class CaseAssembly
         string? fault = Guard(_source.Limits.PartTime, stop =>
         {
             string source = _before?.Parts.FirstOrDefault(p => p.Path == name)?.Source ?? PartContent.FromStream;
-            _parts.Add(Describe(name, source, complete: false, stop));
+            _parts.Add(Describe(name, source, complete, stop));
             return null;
         });
         return fault is null;
@@ -164,6 +167,7 @@ internal sealed class CaseAssembly
         {
             VmcoreReader Memory() => memory ?? throw new MissingPartException(missing ?? "");
             _buildId = memory?.BuildId ?? _buildId;
+            _kernel = memory?.Release ?? _kernel;
             Add(CasePaths.Dmesg, (file, _) => Memory().WriteDmesg(file));
             Add(CasePaths.Tasks, (file, _) => Memory().WriteTasks(file));
             Add(CasePaths.Registers, (file, _) => Memory().WriteRegisters(file));
@@ -180,17 +184,29 @@ internal sealed class CaseAssembly
             names = PstorePart.Names(_source);
             return null;
         });
-        if (missing is not null)
+        string folder = Path.Combine(_source.Folder, CasePaths.Pstore);
+        if (names.Count > 0)
         {
-            _missing.Add(new MissingPart(CasePaths.Pstore, missing));
-            return;
+            Directory.CreateDirectory(folder, CasePaths.FolderMode);
         }
-        Directory.CreateDirectory(Path.Combine(_source.Folder, CasePaths.Pstore), CasePaths.FolderMode);
+        // A record that was copied once is whole, also when the store has it no more.
+        string[] before = [.. (Directory.Exists(folder) ? Directory.GetFiles(folder) : []).Select(f => Path.GetFileName(f)).Where(PstorePart.IsRecord).Except(names).Order(StringComparer.Ordinal)];
+        foreach (string name in before)
+        {
+            Keep($"{CasePaths.Pstore}/{name}", complete: true);
+        }
         foreach (string name in names)
         {
             Add($"{CasePaths.Pstore}/{name}", (file, _) => PstorePart.Write(_source, name, file));
         }
-        DurableFile.SyncFolder(Path.Combine(_source.Folder, CasePaths.Pstore));
+        if (names.Count > 0)
+        {
+            DurableFile.SyncFolder(folder);
+        }
+        if (missing is not null && before.Length == 0)
+        {
+            _missing.Add(new MissingPart(CasePaths.Pstore, missing));
+        }
     }
 
     /// <summary>The memory itself is watch's; it is only looked at here.</summary>

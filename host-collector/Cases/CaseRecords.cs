@@ -84,6 +84,9 @@ internal sealed record CaseManifest
     /// <summary>Lower-case hex; null when nothing tells it.</summary>
     public string? BuildId { get; init; }
 
+    /// <summary><c>uname -r</c>, as the guest claims it; null when nothing tells it.</summary>
+    public string? Kernel { get; init; }
+
     /// <summary>When the last part came; null while more may come.</summary>
     public DateTimeOffset? Closed { get; init; }
 

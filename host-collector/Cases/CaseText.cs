@@ -8,29 +8,23 @@ namespace VsockPair.Cases;
 /// <summary>A case in words, for README.txt and for a terminal.</summary>
 internal static class CaseText
 {
-    public static void WriteReadMe(Stream target, StoredCase stored, CaseSource source, VmlinuxSearch vmlinux)
+    public static void WriteReadMe(Stream target, StoredCase stored, VmlinuxSearch vmlinux)
     {
         using StreamWriter text = new(target, new UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
         WriteHappened(text, stored);
-        string? buildId = stored.Manifest?.BuildId;
-        string? kernel = source.Dead?.Record?.Kernel;
-        if (kernel is not null)
-        {
-            text.WriteLine($"Kernel {TerminalText.EscapeShort(kernel)}, build-id {buildId ?? "not known"}, boot {source.Dead!.Name}.");
-        }
         WriteLogEnd(text, stored);
         text.WriteLine();
         WriteParts(text, stored);
         text.WriteLine();
-        string? found = buildId is null ? null : vmlinux.Find(buildId, kernel);
-        WriteCommands(text, stored, found, buildId is null ? null : vmlinux.HowToGet(buildId, kernel));
+        WriteCommands(text, stored, vmlinux);
     }
 
     /// <summary>What happened, to whom, when, and what was done.</summary>
     public static void WriteHappened(TextWriter text, StoredCase stored)
     {
         CaseEvent happened = stored.Event;
-        text.WriteLine($"{stored.Id}: {TerminalText.EscapeShort(happened.Guest)} {Verb(happened.Kind)} at {RfcTimeConverter.Text(happened.Time)} (told by {TerminalText.EscapeShort(happened.Source)}).");
+        string source = TerminalText.EscapeShort(happened.Source);
+        text.WriteLine($"{stored.Id}: {TerminalText.EscapeShort(happened.Guest)} {Verb(happened.Kind)} at {RfcTimeConverter.Text(happened.Time)} (told by {source}).");
         if (happened.Detail is not null)
         {
             text.WriteLine($"Its VMM says: {TerminalText.EscapeShort(happened.Detail)}");
@@ -38,6 +32,10 @@ internal static class CaseText
         if (happened.Repeats > 0)
         {
             text.WriteLine($"{Units.Count(happened.Repeats)} further events of the same kind were counted and are no cases of their own.");
+        }
+        if (stored.Manifest is { Kernel: string } manifest)
+        {
+            text.WriteLine($"Kernel {TerminalText.EscapeShort(manifest.Kernel)}, build-id {CaseKernel.Of(manifest).BuildId ?? "not known"}, boot {happened.Boot ?? "not recorded"}.");
         }
         string memory = happened.Memory is CaseMemory taken
             ? $"Memory: {taken.Taken}{(taken.Format is null ? "" : $" ({taken.Format})")}, the machine stood still for {taken.PausedSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s."
@@ -78,10 +76,9 @@ internal static class CaseText
         }
     }
 
-    /// <param name="vmlinux">Null when it is not on this host.</param>
-    /// <param name="howToGet">What brings it.</param>
-    public static void WriteCommands(TextWriter text, StoredCase stored, string? vmlinux, string? howToGet)
+    public static void WriteCommands(TextWriter text, StoredCase stored, VmlinuxSearch search)
     {
+        CaseKernel kernel = CaseKernel.Of(stored.Manifest);
         HashSet<string> parts = [.. stored.Manifest?.Parts.Select(p => p.Path) ?? []];
         string PathOf(string name) => TerminalText.Escape(Path.Combine(stored.Folder, name));
         if (parts.Contains(CasePaths.Trace))
@@ -90,11 +87,14 @@ internal static class CaseText
         }
         if (stored.Event.Memory?.Taken == MemoryTaken.Full && parts.Contains(CasePaths.Vmcore))
         {
-            text.WriteLine($"vsockpair debug {stored.Id}      runs: {(vmlinux is null ? "crash, once its vmlinux is here: " + howToGet : CrashCommand(vmlinux, stored))}");
+            text.WriteLine($"vsockpair debug {stored.Id}      {(kernel.BuildId is string buildId ? DebugHint(stored, buildId, kernel.Release, search) : "nothing says which kernel it is of")}");
         }
         text.WriteLine($"vsockpair cases {stored.Id}      shows this, and what came later");
         text.WriteLine($"vsockpair export {stored.Id} -o {stored.Id}.tar.zst      one file to send, without the memory");
     }
+
+    private static string DebugHint(StoredCase stored, string buildId, string? release, VmlinuxSearch search) =>
+        search.Find(buildId, release) is string vmlinux ? $"runs: {CrashCommand(vmlinux, stored)}" : $"runs crash, once its vmlinux is here: {search.HowToGet(buildId, release)}";
 
     public static string CrashCommand(string vmlinux, StoredCase stored) =>
         $"crash {TerminalText.Escape(vmlinux)} {TerminalText.Escape(Path.Combine(stored.Folder, CasePaths.Vmcore))}";

@@ -17,7 +17,8 @@ internal static class PstorePart
         string[] names = !Directory.Exists(folder)
             ? []
             : [.. Directory.EnumerateFiles(folder).Select(f => Path.GetFileName(f)).Where(IsRecord).Order(StringComparer.Ordinal)];
-        return names.Length > 0 ? names : throw new MissingPartException($"boot {source.Next.Name}, which followed, has offered none: the guest has no pstore that survives a reboot, or did not get as far as writing to it");
+        return names.Length > 0 ? names : throw new MissingPartException(
+            $"boot {source.Next.Name}, which followed, has offered none: the guest has no pstore that survives a reboot, or did not get as far as writing to it");
     }
 
     public static PartContent Write(CaseSource source, string name, Stream target)

@@ -27,6 +27,9 @@ internal sealed class VmcoreReader : IDisposable
     /// <summary>Null when the memory does not say it.</summary>
     public string? BuildId => _info?.BuildId;
 
+    /// <summary><c>uname -r</c>; null when the memory does not say it.</summary>
+    public string? Release => _info?.Release;
+
     /// <exception cref="MissingPartException">There is none, or it cannot be read.</exception>
     public static VmcoreReader Open(CaseSource source)
     {

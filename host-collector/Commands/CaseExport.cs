@@ -55,8 +55,8 @@ internal static class CaseExport
                 }
                 exitCode = changed.Count > 0 ? ExitCode.Failed : ExitCode.Done;
                 bool hasMemory = found.Manifest!.Parts.Any(p => p.Path == CasePaths.Vmcore);
-                context.Error.WriteLine($"{(path == ExportFile.StandardOutputName ? found.Id : TerminalText.Escape(path))}: {(request.WithMemory ? "with the guest's memory and all the secrets in it"
-                    : hasMemory ? "without the guest's memory (--memory adds it)" : "the case has no memory")}");
+                string memory = request.WithMemory ? "with the guest's memory and all the secrets in it" : hasMemory ? "without the guest's memory (--memory adds it)" : "the case has no memory";
+                context.Error.WriteLine($"{(path == ExportFile.StandardOutputName ? found.Id : TerminalText.Escape(path))}: {memory}");
             };
         });
         return exitCode;

@@ -73,9 +73,7 @@ internal static class CasesCommand
         context.Output.WriteLine();
         CaseText.WriteParts(context.Output, found);
         context.Output.WriteLine();
-        CaseKernel kernel = CaseKernel.Of(context.Store, found);
-        VmlinuxSearch search = new(context.Store, context.Watch);
-        CaseText.WriteCommands(context.Output, found, kernel.BuildId is null ? null : search.Find(kernel.BuildId, kernel.Release), kernel.BuildId is null ? null : search.HowToGet(kernel.BuildId, kernel.Release));
+        CaseText.WriteCommands(context.Output, found, new VmlinuxSearch(context.Store, context.Watch));
     }
 
     private static void WriteTimeLine(CommandContext context, StoredCase found)

@@ -18,11 +18,13 @@ internal static class DebugCommand
         string vmcore = Path.Combine(found.Folder, CasePaths.Vmcore);
         if (!File.Exists(vmcore))
         {
-            throw new CommandFailure(ExitCode.NothingFound, $"{found.Id} has no memory: {TerminalText.Escape(MemoryParts.Lacks(found.Event, hasFile: false) ?? "there is no vmcore")}; vsockpair cases {found.Id} shows what there is");
+            string reason = TerminalText.Escape(MemoryParts.Lacks(found.Event, hasFile: false) ?? "there is no vmcore");
+            throw new CommandFailure(ExitCode.NothingFound, $"{found.Id} has no memory: {reason}; vsockpair cases {found.Id} shows what there is");
         }
         if (found.Event.Memory?.Taken != MemoryTaken.Full)
         {
-            throw new CommandFailure(ExitCode.Failed, $"{found.Id} has only the parts of the memory that its dmesg.txt, tasks.txt and trace.dat were made from; crash needs all of it (Memory=full)");
+            throw new CommandFailure(
+                ExitCode.Failed, $"{found.Id} has only the parts of the memory that its dmesg.txt, tasks.txt and trace.dat were made from; crash needs all of it (Memory=full)");
         }
         string vmlinux = FindVmlinux(context, found);
         if (print)
@@ -35,7 +37,7 @@ internal static class DebugCommand
 
     private static string FindVmlinux(CommandContext context, StoredCase found)
     {
-        (string? buildId, string? release) = CaseKernel.Of(context.Store, found);
+        (string? buildId, string? release) = CaseKernel.Of(found.Manifest);
         if (buildId is null)
         {
             throw new CommandFailure(ExitCode.Failed, found.Manifest is null

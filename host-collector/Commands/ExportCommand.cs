@@ -26,7 +26,7 @@ internal static class ExportCommand
 
     public static int Run(CommandContext context, ExportRequest request)
     {
-        if (CasePaths.IsId(request.Guest) || (request.Guest == StoredCase.Last && !StoredGuest.Names(context.Store).Contains(StoredCase.Last)))
+        if ((CasePaths.IsId(request.Guest) || request.Guest == StoredCase.Last) && !StoredGuest.Names(context.Store).Contains(request.Guest))
         {
             return CaseExport.Run(context, request);
         }

@@ -220,6 +220,7 @@ public sealed class CaseAssemblyTests
         CaseManifest manifest = sample.Assemble(final: true);
         Assert.Equal(log, sample.Text(CasePaths.Kmsg));
         Assert.Contains(manifest.Parts, p => p is { Path: CasePaths.Kmsg, Complete: false });
+        Assert.Contains(manifest.Parts, p => p.Complete && CasePaths.IsPstorePart(p.Path));
         Assert.Contains("is no longer stored", sample.Reason(CasePaths.Kmsg), StringComparison.Ordinal);
         sample.AssertConsistent();
     }
