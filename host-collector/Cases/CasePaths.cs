@@ -47,6 +47,14 @@ internal static class CasePaths
         && DateTime.TryParseExact(name.AsSpan(0, TimeLength), TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.None, out _)
         && IsGuestAndNumber(name.AsSpan(TimeLength + 1));
 
+    /// <summary>Whether a case may be this guest's: that of <c>web</c> with number 1 may be one of <c>web-1</c> as well.</summary>
+    public static bool MayBeOf(string id, string guest)
+    {
+        ReadOnlySpan<char> rest = id.AsSpan(TimeLength + 1);
+        return rest.SequenceEqual(guest)
+            || (rest.StartsWith(guest, StringComparison.Ordinal) && rest[guest.Length] == '-' && IsNumber(rest[(guest.Length + 1)..]));
+    }
+
     /// <summary>The names of guests may end like a number themselves: only event.json says whose case it is.</summary>
     private static bool IsGuestAndNumber(ReadOnlySpan<char> rest)
     {
@@ -55,7 +63,8 @@ internal static class CasePaths
             return true;
         }
         int dash = rest.LastIndexOf('-');
-        return dash > 0 && GuestName.IsSafe(rest[..dash])
-            && rest[(dash + 1)..] is { Length: > 0 and <= MaxNumberDigits } number && !number.ContainsAnyExceptInRange('0', '9');
+        return dash > 0 && GuestName.IsSafe(rest[..dash]) && IsNumber(rest[(dash + 1)..]);
     }
+
+    private static bool IsNumber(ReadOnlySpan<char> text) => text.Length is > 0 and <= MaxNumberDigits && !text.ContainsAnyExceptInRange('0', '9');
 }

@@ -27,6 +27,15 @@ public sealed class CasesCommandTests : IDisposable
     [InlineData("removed.jsonl", false)]
     public void Id_is_time_name_and_number(string name, bool isId) => Assert.Equal(isId, CasePaths.IsId(name));
 
+    [Theory]
+    [InlineData("web", "20260131T120000Z-web", true)]
+    [InlineData("web", "20260131T120000Z-web-1", true)]
+    [InlineData("web-1", "20260131T120000Z-web-1", true)]
+    [InlineData("web", "20260131T120000Z-web-x", false)]
+    [InlineData("web", "20260131T120000Z-web1", false)]
+    [InlineData("web-1", "20260131T120000Z-web", false)]
+    public void A_case_is_kept_for_every_guest_whose_it_may_be(string guest, string id, bool may) => Assert.Equal(may, CasePaths.MayBeOf(id, guest));
+
     [Fact]
     public void Ids_that_are_made_are_ids()
     {
