@@ -56,7 +56,7 @@ public sealed class RingTailTests(ITestOutputHelper output)
         output.WriteLine(string.Join('\n', text.ToString().Split('\n').Take(12)));
         Assert.True(tasks.IsComplete);
         Assert.Equal([0, 1], tasks.Running.Keys);
-        Assert.Contains(tasks.Tasks, t => t is { Pid: 1, Tgid: 1 } && t.Comm.Span.SequenceEqual("init"u8));
+        Assert.Contains(tasks.Tasks, t => t is { Pid: 1, Tgid: 1 } && t.Comm.Span.SequenceEqual("command-server"u8));
         Assert.Contains(tasks.Tasks, t => t.State == 'T' && t.Comm.Span.StartsWith("vsockpair-agent"u8));
 
         IReadOnlyList<MemoryRing> rings = MemoryTrace.Write(folder, tails);
@@ -125,7 +125,7 @@ public sealed class RingTailTests(ITestOutputHelper output)
             Assert.Empty(faults);
             Assert.True(tasks is not null, noTasks);
         }
-        output.WriteLine($"types and symbols in {known} ms, rings and tasks in {watch.ElapsedMilliseconds - known} ms; {string.Join("; ", faults.Prepend(fault).Append(noTasks))}");
+        output.Measured($"types and symbols in {known} ms, rings and tasks in {watch.ElapsedMilliseconds - known} ms; {string.Join("; ", faults.Prepend(fault).Append(noTasks))}");
         return (tails, tasks);
     }
 
