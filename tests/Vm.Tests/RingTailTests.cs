@@ -28,11 +28,14 @@ public sealed class RingTailTests(ITestOutputHelper output)
     [InlineData(GuestKernel.Linux612, "")]
     [InlineData(GuestKernel.Linux61, "[Trace]\nEvents=sched irq timer raw_syscalls\nBufferKb=8192\n")]
     [InlineData(GuestKernel.Linux612, "[Trace]\nEvents=sched irq timer raw_syscalls\nBufferKb=8192\n")]
-    public async Task Memory_holds_event_for_event_what_the_stream_delivers_later(GuestKernel kernel, string agentConfiguration)
+    public Task Memory_holds_event_for_event_what_the_stream_delivers_later(GuestKernel kernel, string agentConfiguration) =>
+        Account.UntilLosslessAsync(output, () => CompareAsync(kernel, agentConfiguration));
+
+    private async Task<IReadOnlyList<Account>> CompareAsync(GuestKernel kernel, string agentConfiguration)
     {
         await using Lab lab = new();
         await lab.Collector.StartAsync();
-        AgentGuest guest = await lab.StartGuestAsync(new GuestOptions { Kernel = kernel, Cpus = 2, Name = "web1" }, agentConfiguration);
+        AgentGuest guest = await lab.StartGuestAsync(new GuestOptions { Kernel = kernel, Cpus = 2, MemoryMiB = 384, Name = "web1" }, agentConfiguration);
         await lab.WaitForStreamsAsync(guest);
         (await guest.Guest.RunAsync(agentConfiguration.Length == 0 ? "true" : Busy)).EnsureSuccess();
         List<Stop> stops = [];
@@ -40,27 +43,42 @@ public sealed class RingTailTests(ITestOutputHelper output)
         {
             Task load = guest.LoadAsync(seconds: 6, RatePerVcpu);
             await Task.Delay(Random.Shared.Next(1000, 3000));
+            // In every second round events are on their way, read from the ring and not yet stored, when the guest stops.
+            bool isHeld = i % 2 == 1;
+            if (isHeld)
+            {
+                lab.Collector.Signal(Signals.Stop);
+                await Task.Delay(Random.Shared.Next(300, 1000));
+            }
             (await guest.Guest.RunAsync("kill -STOP $(pidof vsockpair-agent)")).EnsureSuccess();
             await Task.Delay(Random.Shared.Next(1000, 2000));
             stops.Add(await StopAsync(lab, guest.Guest, i));
             (await guest.Guest.RunAsync("kill -CONT $(pidof vsockpair-agent)")).EnsureSuccess();
+            if (isHeld)
+            {
+                lab.Collector.Signal(Signals.Continue);
+            }
             await load;
         }
         (await guest.Guest.RunAsync("touch /tmp/quiet; sleep 2")).EnsureSuccess();
         await lab.EndAsync(guest);
-        await Account.CheckAllAsync(guest, lab.Stored("web1"), output);
-
+        IReadOnlyList<Account> accounts = await Account.CheckAllAsync(guest, lab.Stored("web1"), output);
+        if (accounts.Any(a => a.RingLoss + a.TransportLoss > 0))
+        {
+            // On a machine that was too busy a session ended, and the stream has not all that the memory had.
+            return accounts;
+        }
         CaseTrace delivered = Open(lab.Collector.Store, Path.Combine(guest.Guest.Directory, "no-case"));
-        Dictionary<int, (List<Event> Events, EventLoss Loss)> streams = delivered.Recording.Vcpus.ToDictionary(v => v.Number, Read);
-        Assert.All(streams.Values, s => Assert.False(s.Loss.Any));
+        Dictionary<int, List<Event>> streams = delivered.Recording.Vcpus.ToDictionary(v => v.Number, v => Read(v).Events);
         foreach (Stop stop in stops)
         {
             Compare(stop, streams);
             // Over the stream that has it all by now, the memory adds nothing.
             CaseTrace later = Open(lab.Collector.Store, stop.Case);
             Assert.Equal(0, later.MemoryEvents);
-            Assert.All(later.Recording.Vcpus, v => Assert.Equal(streams[v.Number].Events.Count, Read(v).Events.Count));
+            Assert.All(later.Recording.Vcpus, v => Assert.Equal(streams[v.Number].Count, Read(v).Events.Count));
         }
+        return accounts;
     }
 
     /// <summary>Stops the guest, takes its memory in both ways and the store as it is, and lets the guest go on.</summary>
@@ -105,7 +123,7 @@ public sealed class RingTailTests(ITestOutputHelper output)
     }
 
     /// <summary>What was stored at the stop, the gap in events, then the memory: the beginning of what the stream has in the end, event for event.</summary>
-    private void Compare(Stop stop, Dictionary<int, (List<Event> Events, EventLoss Loss)> streams)
+    private void Compare(Stop stop, Dictionary<int, List<Event>> streams)
     {
         CaseTrace trace = Open(stop.Store, stop.Case);
         IReadOnlyList<(MemoryRing Ring, SegmentFile[] Segments)> memory = MemoryTrace.Read(stop.Case);
@@ -115,7 +133,7 @@ public sealed class RingTailTests(ITestOutputHelper output)
         {
             MemoryRing ring = memory.Single(m => m.Ring.Vcpu == vcpu.Number).Ring;
             (List<Event> events, EventLoss between) = Read(vcpu);
-            List<Event> all = streams[vcpu.Number].Events;
+            List<Event> all = streams[vcpu.Number];
             int stored = events.Count - (int)ring.Events;
             int missing = (int)(between.Events ?? 0);
             output.Measured($"cpu{vcpu.Number}: {stored} stored, {missing} on their way, {ring.Events} in the ring; {all.Count} delivered in the end");
