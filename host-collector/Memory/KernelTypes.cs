@@ -8,6 +8,9 @@ internal sealed class KernelTypes
 {
     private readonly Btf _btf;
 
+    /// <summary>Those that were looked for: finding a struct is a walk over all types.</summary>
+    private readonly Dictionary<string, int[]> _composites = new(StringComparer.Ordinal);
+
     private KernelTypes(Btf btf) => _btf = btf;
 
     /// <param name="btf">The stored file <c>btf</c>.</param>
@@ -19,7 +22,7 @@ internal sealed class KernelTypes
     public KernelMember? Find(string type, string path)
     {
         KernelMember? found = null;
-        foreach (int id in _btf.Composites(Encoding.UTF8.GetBytes(type)))
+        foreach (int id in Composites(type))
         {
             if (Find(id, path) is not KernelMember member)
             {
@@ -39,8 +42,17 @@ internal sealed class KernelTypes
     /// <summary>Null when there is none, and when structs of that name differ in size.</summary>
     public int? SizeOf(string type)
     {
-        int?[] sizes = [.. _btf.Composites(Encoding.UTF8.GetBytes(type)).Select(_btf.SizeOf).Distinct()];
+        int?[] sizes = [.. Composites(type).Select(_btf.SizeOf).Distinct()];
         return sizes.Length == 1 ? sizes[0] : null;
+    }
+
+    private int[] Composites(string type)
+    {
+        if (!_composites.TryGetValue(type, out int[]? ids))
+        {
+            _composites[type] = ids = [.. _btf.Composites(Encoding.UTF8.GetBytes(type))];
+        }
+        return ids;
     }
 
     private KernelMember? Find(int id, string path)

@@ -29,6 +29,7 @@ internal sealed class RingLayout
         Read = search.Number("ring_buffer_per_cpu", "read");
         ReadStamp = search.Number("ring_buffer_per_cpu", "read_stamp");
         PageList = search.List("buffer_page", "list");
+        PageWrite = search.Number("buffer_page", "write");
         PageRead = search.Number("buffer_page", "read");
         PageEntries = search.Number("buffer_page", "entries");
         PageRealEnd = search.Number("buffer_page", "real_end");
@@ -73,6 +74,8 @@ internal sealed class RingLayout
 
     public KernelMember PageList { get; }
 
+    public KernelMember PageWrite { get; }
+
     public KernelMember PageRead { get; }
 
     public KernelMember PageEntries { get; }
@@ -84,7 +87,7 @@ internal sealed class RingLayout
     /// <summary>Up to the last member that is used.</summary>
     public int VcpuBytes => new[] { NrPages, CommitPage, ReaderPage, LostEvents, LastOverrun, Entries, Overrun, CommitOverrun, DroppedEvents, Read, ReadStamp }.Max(m => m.End);
 
-    public int RingPageBytes => new[] { PageList, PageRead, PageEntries, PageRealEnd, PageData }.Max(m => m.End);
+    public int RingPageBytes => new[] { PageList, PageWrite, PageRead, PageEntries, PageRealEnd, PageData }.Max(m => m.End);
 
     /// <param name="fault">What this kernel does not have; empty when it has all.</param>
     public static RingLayout? TryFind(KernelTypes types, out string fault)

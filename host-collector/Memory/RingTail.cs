@@ -16,7 +16,7 @@ internal sealed class RingTail
     private const ulong Updating = 2;
 
     /// <summary>Of a page's <c>write</c> and <c>entries</c>; the upper bits count writers (<c>RB_WRITE_MASK</c>).</summary>
-    private const ulong EntriesMask = 0xFFFFF;
+    private const ulong CountMask = 0xFFFFF;
 
     private readonly KernelMemory _memory;
 
@@ -59,9 +59,7 @@ internal sealed class RingTail
         {
             return null;
         }
-        RingCounters counters = new(
-            layout.Entries.In(ring), layout.Overrun.In(ring), layout.CommitOverrun.In(ring),
-            layout.DroppedEvents.In(ring), layout.Read.In(ring));
+        RingCounters counters = new(layout.Entries.In(ring), layout.Overrun.In(ring), layout.CommitOverrun.In(ring), layout.DroppedEvents.In(ring), layout.Read.In(ring));
         ulong commitPage = layout.CommitPage.In(ring);
         ulong readerPage = layout.ReaderPage.In(ring);
         Walk walk = new(memory, layout);
@@ -71,16 +69,20 @@ internal sealed class RingTail
         if (walk.Read(readerPage) is RingPage reader)
         {
             Place(pages, beforeHead);
-            pages.Add(new Page(
-                reader.Data, (int)Math.Min(reader.ReadBytes, int.MaxValue), layout.ReadStamp.In(ring), readerPage == commitPage ? 0 : reader.RealEnd,
-                reader.Entries, LossOf(layout.LostEvents.In(ring))));
+            // One that was read to its end need not be looked at.
+            if (reader.ReadBytes == 0 || reader.ReadBytes < reader.WrittenBytes)
+            {
+                pages.Add(new Page(
+                    reader.Data, (int)Math.Min(reader.ReadBytes, int.MaxValue), layout.ReadStamp.In(ring), readerPage == commitPage ? 0 : reader.RealEnd,
+                    reader.Entries, LossOf(layout.LostEvents.In(ring))));
+            }
         }
         else
         {
             walk.Fault ??= "the reader page cannot be read from this memory";
             Place(pages, Unknown);
         }
-        EventLoss atEnd = walk.Fault is not null && pages.Count <= 1 ? Unknown : default;
+        EventLoss atEnd = walk.Fault is not null && walk.Found == 0 ? Unknown : default;
         pages.Reverse();
         return new RingTail(memory, vcpu, subBufferBytes, counters, [.. pages], walk.Fault, atEnd);
     }
@@ -129,7 +131,7 @@ internal sealed class RingTail
     private static EventLoss LossOf(ulong events) => events == 0 ? default : new EventLoss(true, events);
 
     /// <summary>A <c>struct buffer_page</c>.</summary>
-    private readonly record struct RingPage(ulong Next, ulong Previous, ulong ReadBytes, ulong Entries, ulong RealEnd, ulong Data);
+    private readonly record struct RingPage(ulong Next, ulong Previous, ulong WrittenBytes, ulong ReadBytes, ulong Entries, ulong RealEnd, ulong Data);
 
     /// <param name="Data">Address of the sub-buffer.</param>
     /// <param name="Read">Bytes of its events that were read.</param>
@@ -138,7 +140,7 @@ internal sealed class RingTail
     private sealed record Page(ulong Data, int Read, ulong ReadStamp, ulong RealEnd, ulong Entries, EventLoss Before)
     {
         /// <summary>How many events it held is known only where none of them was read.</summary>
-        public RingSlot Unreadable => new(RingSlotState.Unreadable, Before.And(new EventLoss(true, Read == 0 ? Entries & EntriesMask : null)));
+        public RingSlot Unreadable => new(RingSlotState.Unreadable, Before.And(new EventLoss(true, Read == 0 ? Entries : null)));
     }
 
     private sealed class Walk(KernelMemory memory, RingLayout layout)
@@ -146,6 +148,9 @@ internal sealed class RingTail
         private readonly byte[] _page = new byte[layout.RingPageBytes];
 
         public string? Fault { get; set; }
+
+        /// <summary>Pages of the ring, without the reader page.</summary>
+        public int Found { get; private set; }
 
         /// <summary>
         /// Newest first. The head page is the one that the page before points to with a flag. One that a writer is taking (<c>RB_PAGE_UPDATE</c>) is counted as overwritten
@@ -169,6 +174,7 @@ internal sealed class RingTail
                 {
                     return pages;
                 }
+                Found++;
                 pages.Add(new Page(known.Data, 0, 0, at == commitPage ? 0 : known.RealEnd, known.Entries, default));
                 if (before is not null && pointer != at + (ulong)layout.PageList.Offset)
                 {
@@ -189,8 +195,8 @@ internal sealed class RingTail
             }
             ReadOnlySpan<byte> list = _page.AsSpan(layout.PageList.Offset);
             return new RingPage(
-                BinaryPrimitives.ReadUInt64LittleEndian(list), BinaryPrimitives.ReadUInt64LittleEndian(list[PreviousOffset..]), layout.PageRead.In(_page),
-                layout.PageEntries.In(_page), layout.PageRealEnd.In(_page), layout.PageData.In(_page));
+                BinaryPrimitives.ReadUInt64LittleEndian(list), BinaryPrimitives.ReadUInt64LittleEndian(list[PreviousOffset..]), layout.PageWrite.In(_page) & CountMask,
+                layout.PageRead.In(_page), layout.PageEntries.In(_page) & CountMask, layout.PageRealEnd.In(_page), layout.PageData.In(_page));
         }
     }
 }

@@ -78,6 +78,7 @@ internal sealed class FakeRing
     public void Fill(int index, byte[] subBuffer, int entries, int read = 0, int realEnd = 0)
     {
         subBuffer.CopyTo(Kernel.At(DataAt(index)));
+        Kernel.Write(PageAt(index), _layout.PageWrite, BitConverter.ToUInt64(subBuffer, 8) | 2 << 20);
         Kernel.Write(PageAt(index), _layout.PageEntries, (ulong)entries | 3 << 20);
         Kernel.Write(PageAt(index), _layout.PageRead, (ulong)read);
         Kernel.Write(PageAt(index), _layout.PageRealEnd, (ulong)realEnd);
