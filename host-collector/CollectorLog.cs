@@ -4,7 +4,7 @@ using VsockPair.Sessions;
 namespace VsockPair;
 
 /// <summary>
-/// Every line that the collector logs. Ids are a contract: 2000 listening, 2100 sessions, 2200 storage, 2300 the service; a retired one is never used again.
+/// Every line that the collector logs. Ids are a contract: 2000 listening, 2100 sessions, 2200 storage, 2300 the service, 2500 cases; a retired one is never used again.
 /// Guest text reaches a line only through TerminalText.EscapeShort.
 /// </summary>
 internal static partial class CollectorLog
@@ -116,6 +116,12 @@ internal static partial class CollectorLog
 
     [LoggerMessage(2304, LogLevel.Error, "Stopping: {Folder} cannot be finished: {Reason}; ignoring, the next start tries it again.")]
     public static partial void BootNotFinished(this ILogger log, string folder, string reason);
+
+    [LoggerMessage(2500, LogLevel.Information, "Case {Case}: removed its memory, {Bytes} bytes ({Why}).")]
+    public static partial void MemoryRemoved(this ILogger log, string @case, long bytes, string why);
+
+    [LoggerMessage(2501, LogLevel.Information, "Case {Case}: removed, {Bytes} bytes ({Why}).")]
+    public static partial void CaseRemoved(this ILogger log, string @case, long bytes, string why);
 
     [LoggerMessage(2303, LogLevel.Critical, "{Who} failed; the collector ends.")]
     public static partial void Faulted(this ILogger log, string who, Exception exception);

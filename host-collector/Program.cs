@@ -6,7 +6,7 @@ using VsockPair.Text;
 namespace VsockPair;
 
 /// <summary>
-/// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees; History/ reads a recording from its files, Decoding/
+/// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees; History/ reads a recording from its files, Memory/ a guest's memory, Decoding/
 /// gives its bytes their meaning, Clocks/ its times a place on the host's clock, Export/ writes it for other tools. Behind <c>serve</c>: Listening/ accepts connections,
 /// Sessions/ speaks the wire with one guest, Storage/ writes files, Status/ answers at control.sock.
 /// </summary>
@@ -40,9 +40,19 @@ internal static class Program
 
         Command export = new("export", ExportCommand.Description)
         {
-            line.Guest, line.OutputFile, line.Format, line.Cpu, line.Clock, line.HostTrace, line.Since, line.Until, line.Boot,
+            line.GuestOrCase, line.OutputFile, line.Format, line.Cpu, line.Clock, line.HostTrace, line.Since, line.Until, line.Boot, line.WithMemory,
         };
         export.SetAction(parsed => ExportCommand.Run(line.ContextOf(parsed, output, error), line.ExportOf(parsed)));
+
+        Command cases = new("cases", "The crashes of guests, and what there is of one of them") { line.OptionalCase, line.Json };
+        cases.SetAction(parsed => CasesCommand.Run(line.CaseContextOf(parsed, output, error), parsed.GetValue(line.OptionalCase), parsed.GetValue(line.Json)));
+
+        Command debug = new("debug", "Opens the memory of a case in crash, with the vmlinux that belongs to it") { line.Case, line.Print };
+        debug.SetAction(parsed => DebugCommand.Run(line.CaseContextOf(parsed, output, error), parsed.GetRequiredValue(line.Case), parsed.GetValue(line.Print)));
+
+        Command assemble = new("assemble", "Makes the parts of a case; watch runs it") { line.Case, line.Final };
+        assemble.Hidden = true;
+        assemble.SetAction(parsed => AssembleCommand.Run(line.CaseContextOf(parsed, output, error), parsed.GetRequiredValue(line.Case), parsed.GetValue(line.Final)));
 
         TraceCommandLine traceLine = new();
         Command trace = new("trace", "Show or change, for a time, what a guest records") { line.Guest, line.Json };
@@ -50,9 +60,14 @@ internal static class Program
         trace.SetAction(parsed => TraceCommand.Run(
             line.ContextOf(parsed, output, error), traceLine.RequestOf(parsed, parsed.GetRequiredValue(line.Guest)), parsed.GetValue(line.Json)));
 
+        Command readMemory = new("read-memory", "Reads the memory of a guest that stands still, for watch") { line.Guest };
+        readMemory.Hidden = true;
+        readMemory.SetAction(parsed => ReadMemoryCommand.Run(
+            line.ContextOf(parsed, output, error), parsed.GetRequiredValue(line.Guest), Console.OpenStandardInput(), Console.OpenStandardOutput()));
+
         RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
         {
-            line.Config, line.Store, serve, guests, kmsg, tail, losses, export, trace,
+            line.Config, line.Store, serve, guests, kmsg, tail, losses, export, trace, cases, debug, assemble, readMemory,
         };
         root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
         root.Directives.Clear();

@@ -40,6 +40,9 @@ internal sealed class BootRecording
     /// <summary>What the persistent trace ring held of a boot that died, as a later boot found it. Its time stamps are of the dead boot's trace clock, and its metadata decodes them.</summary>
     public static BootRecording OpenPrevious(StoredBoot dead, StoredBoot finder) => new(dead, VcpusIn(StorePaths.Previous(finder.Folder)), isPrevious: true);
 
+    /// <summary>One that holds more, or less, than the store.</summary>
+    public static BootRecording Of(StoredBoot boot, IReadOnlyList<VcpuRecording> vcpus) => new(boot, vcpus);
+
     /// <summary>Of the vCPUs that have a folder, in order.</summary>
     public static int[] NumbersOf(StoredBoot boot) => NumbersIn(StorePaths.Trace(boot.Folder));
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using VsockPair.Cases;
 using VsockPair.Options;
 using VsockPair.Sessions;
 
@@ -90,22 +91,17 @@ internal sealed class Housekeeping(CollectorStore store, Retention retention, St
 
     private void ForgetGuests()
     {
+        IReadOnlyList<string> cases = StoredCase.Ids(store.Folder);
         foreach (string name in store.GuestNames)
         {
             GuestStore guest = store.Guest(name);
-            if (!HasCase(name) && guest.ForgetBoots(age.Ago(options.ForgetAfter)) is > 0 and int boots)
+            if (!cases.Any(id => CasePaths.MayBeOf(id, name)) && guest.ForgetBoots(age.Ago(options.ForgetAfter)) is > 0 and int boots)
             {
                 log.GuestForgotten(name, boots);
             }
             guest.ForgetMetadata(endedBefore: age.Ago(options.MaxAge));
         }
     }
-
-    /// <summary>Cases are named time-guest, or time-guest-number.</summary>
-    private bool HasCase(string guest) => Directory.Exists(StorePaths.Cases(store.Folder)) && Directory.EnumerateDirectories(StorePaths.Cases(store.Folder))
-        .Select(folder => Path.GetFileName(folder))
-        .Any(name => name.IndexOf('-', StringComparison.Ordinal) is > 0 and int dash
-            && (name[(dash + 1)..] == guest || (name[(dash + 1)..].StartsWith(guest + "-", StringComparison.Ordinal) && int.TryParse(name[(dash + 2 + guest.Length)..], out _))));
 
     private void RemoveUnusedMetadata()
     {

@@ -25,6 +25,8 @@ public static class StorePaths
 
     public static string Cases(string store) => Path.Combine(store, "cases");
 
+    public static string Vmlinux(string store, string buildId) => Path.Combine(store, "vmlinux", buildId);
+
     public static string Guests(string store) => Path.Combine(store, "guests");
 
     public static string Guest(string store, string name) => Path.Combine(Guests(store), name);

@@ -1,10 +1,11 @@
 using System.Threading.Channels;
 using VsockPair.Linux;
+using VsockPair.Memory;
 
 namespace VsockPair.Watch;
 
 /// <summary>One running virtual machine, by QMP or libvirt. For one task at a time; <see cref="Events"/> has its own reader.</summary>
-internal interface IMachine : IAsyncDisposable
+internal interface IMachine : IStandingMemory, IAsyncDisposable
 {
     MachineIdentity Identity { get; }
 
@@ -27,13 +28,6 @@ internal interface IMachine : IAsyncDisposable
     /// <param name="progress">Bytes done of all, uncompressed.</param>
     /// <exception cref="MachineException">It failed; the file holds nothing of use.</exception>
     Task<MemoryFormat> DumpAsync(Fd file, string path, IProgress<(long Done, long Total)> progress, CancellationToken stop);
-
-    /// <summary>A stretch of physical memory of a machine that stands still.</summary>
-    /// <returns>False when there is no RAM there.</returns>
-    Task<bool> ReadMemoryAsync(ulong address, Memory<byte> target, CancellationToken stop);
-
-    /// <summary>Notes of an ELF core of this machine: registers of every vCPU, and the guest's VMCOREINFO where it has the device. Null when they cannot be had.</summary>
-    Task<byte[]?> ReadNotesAsync(CancellationToken stop);
 }
 
 /// <param name="Source">Where it was found, e.g. <c>qmp:/run/vms/web1/qmp.sock</c> or <c>libvirt:qemu:///system</c>.</param>
