@@ -62,7 +62,7 @@ internal static class KdumpImage
         return file.ToArray();
     }
 
-    /// <summary>The records in an order of their own, of lengths that do not fit the pages.</summary>
+    /// <summary>The records not in the order of their offsets, of lengths that do not fit the pages.</summary>
     public static byte[] Flattened(byte[] plain, int recordBytes)
     {
         using MemoryStream file = new();
@@ -72,7 +72,8 @@ internal static class KdumpImage
         int records = (plain.Length + recordBytes - 1) / recordBytes;
         for (int i = 0; i < records; i++)
         {
-            int offset = (i % 2 == 0 ? i / 2 : records - 1 - i / 2) * recordBytes;
+            // Neighbours in turned order; the last one may have none.
+            int offset = ((i ^ 1) < records ? i ^ 1 : i) * recordBytes;
             int bytes = Math.Min(recordBytes, plain.Length - offset);
             WriteRecordHeader(file, offset, bytes);
             file.Write(plain, offset, bytes);

@@ -84,7 +84,7 @@ public sealed class MemoryFilesTests
     [InlineData("\u007fELF\u0002\u0001", "not a 64-bit")]
     [InlineData("KDUMP   \u0007", "version 7")]
     [InlineData("PMDM", "neither an ELF core nor kdump-compressed")]
-    [InlineData("makedumpfile\0\0\0\0", "without records")]
+    [InlineData("makedumpfile\0\0\0\0", "claims 0 bytes at offset 0")]
     public void Says_why_a_file_is_no_memory(string start, string reason)
     {
         byte[] file = start.Length == 0 ? [] : new byte[8192];
@@ -99,7 +99,7 @@ public sealed class MemoryFilesTests
         byte[] file = KdumpImage.Flattened(KdumpImage.Plain(Pages, Notes), 1000);
         BinaryPrimitives.WriteInt64BigEndian(file.AsSpan(4096), 999);
         Assert.False(MemoryFiles.TryOpen(new MemoryBytes(file), out _, out string? reason));
-        Assert.Equal("a flattened dump with two records for offset 1000", reason);
+        Assert.Equal("a flattened dump with two records for offset 999", reason);
         BinaryPrimitives.WriteInt64BigEndian(file.AsSpan(4096), -2);
         Assert.False(MemoryFiles.TryOpen(new MemoryBytes(file), out _, out reason));
         Assert.Contains("at offset -2", reason, StringComparison.Ordinal);
