@@ -43,6 +43,9 @@ internal sealed class PrintkImage
     private const ulong Text = Prb + 0x40_0000;
     private const ulong IdMask = (1UL << 62) - 1;
 
+    /// <summary>Where something of it lies.</summary>
+    public static readonly ulong[] Structures = [Prb, Ring, Descriptors, Infos, Text, KernelImage.Root, KernelImage.Root + 4096, KernelImage.Root + 8192];
+
     private readonly int _countBits;
     private readonly int _sizeBits;
     private readonly List<(ulong Id, ulong Next)> _withText = [];
