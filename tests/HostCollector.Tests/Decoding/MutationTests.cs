@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using VsockPair.Decoding;
 using VsockPair.TestKit;
 using VsockPair.Tracing;
@@ -13,6 +14,11 @@ namespace VsockPair.HostCollector.Tests.Decoding;
 public sealed class MutationTests(ITestOutputHelper output)
 {
     private const int BufferBytes = 65536;
+    private const long MostAllocatedByCase = 64 << 20;
+    private const long MostRetained = 256 << 20;
+
+    /// <summary>Of wall time, on a machine that has other work: a case takes microseconds.</summary>
+    private static readonly TimeSpan LongestCase = TimeSpan.FromSeconds(5);
 
     [Fact]
     public void Mutated_sub_buffers_are_walked_and_printed_without_harm()
@@ -108,7 +114,30 @@ public sealed class MutationTests(ITestOutputHelper output)
         });
     }
 
-    private void Run(string what, int cases, Action<int> one) => MutationRun.Run(output, $"decoding, mutated {what}", cases, one);
+    private void Run(string what, int cases, Action<int> one)
+    {
+        long longest = 0;
+        long mostAllocated = 0;
+        Stopwatch total = Stopwatch.StartNew();
+        long allocated = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < cases; i++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            one(i);
+            longest = Math.Max(longest, Stopwatch.GetTimestamp() - start);
+            long now = GC.GetAllocatedBytesForCurrentThread();
+            mostAllocated = Math.Max(mostAllocated, now - allocated);
+            allocated = now;
+        }
+        TimeSpan slowest = Stopwatch.GetElapsedTime(0, longest);
+        long retained = GC.GetTotalMemory(forceFullCollection: true);
+        string result = $"{cases} cases in {total.Elapsed.TotalSeconds:0} s; longest {slowest.TotalMilliseconds:0} ms, {mostAllocated >> 10} KiB allocated; {retained >> 20} MiB retained";
+        output.WriteLine(result);
+        Fuzz.Record($"decoding, mutated {what}", result);
+        Assert.InRange(slowest, TimeSpan.Zero, LongestCase);
+        Assert.InRange(mostAllocated, 0, MostAllocatedByCase);
+        Assert.InRange(retained, 0, MostRetained);
+    }
 
     private static CaptureFile[] Recordings() =>
         [.. Directory.GetFiles(ReportTests.Folder, "*.zip").Order(StringComparer.Ordinal).Select(CaptureFile.Read)];

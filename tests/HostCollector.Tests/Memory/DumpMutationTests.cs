@@ -10,7 +10,7 @@ namespace VsockPair.HostCollector.Tests.Memory;
 
 /// <summary>A guest's memory holds what the guest likes, and a file may be damaged: nothing throws, every walk ends soon, memory and what is written stay bounded.</summary>
 [Trait("Category", "Fuzz")]
-public sealed class MemoryMutationTests(ITestOutputHelper output)
+public sealed class DumpMutationTests(ITestOutputHelper output)
 {
     private static readonly ulong[] EvilNumbers =
     [
@@ -32,7 +32,7 @@ public sealed class MemoryMutationTests(ITestOutputHelper output)
         StringWriter log = new();
         int whole = 0;
         int empty = 0;
-        MutationRun.Run(output, "memory, mutated printk rings", cases, i =>
+        FuzzRun.Run(output, "memory, mutated printk rings", cases, i =>
         {
             // Its own each time: translations are kept.
             KernelMemory memory = image.Kernel.Open(PrintkImage.Layout);
@@ -68,7 +68,7 @@ public sealed class MemoryMutationTests(ITestOutputHelper output)
         image.Add("first");
         byte[] text = Encoding.ASCII.GetBytes(image.Kernel.VmcoreInfoText + PrintkImage.Layout);
         int read = 0;
-        MutationRun.Run(output, "memory, mutated vmcoreinfo", cases, _ =>
+        FuzzRun.Run(output, "memory, mutated vmcoreinfo", cases, _ =>
         {
             if (VmcoreInfo.TryParse(mutator.File(text), out VmcoreInfo? info, out string? _)
                 && KernelMemory.TryOpen(image.Kernel, info, out KernelMemory? memory, out string? _))
@@ -89,7 +89,7 @@ public sealed class MemoryMutationTests(ITestOutputHelper output)
         int opened = 0;
         int found = 0;
         byte[] page = new byte[4096];
-        MutationRun.Run(output, "memory, mutated dumps", cases, i =>
+        FuzzRun.Run(output, "memory, mutated dumps", cases, i =>
         {
             byte[] file = [.. files[i % files.Length]];
             for (int n = 1 + _random.Next(4); n > 0; n--)
