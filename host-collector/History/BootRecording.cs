@@ -33,6 +33,9 @@ internal sealed class BootRecording
     public static BootRecording Open(StoredBoot boot) =>
         new(boot, [.. NumbersOf(boot).Select(number => VcpuRecording.TryOpen(boot, number)).OfType<VcpuRecording>()]);
 
+    /// <summary>One that holds more, or less, than the store.</summary>
+    public static BootRecording Of(StoredBoot boot, IReadOnlyList<VcpuRecording> vcpus) => new(boot, vcpus);
+
     /// <summary>Of the vCPUs that have a folder, in order.</summary>
     public static int[] NumbersOf(StoredBoot boot)
     {
@@ -40,7 +43,7 @@ internal sealed class BootRecording
         return !Directory.Exists(trace) ? [] : [.. Directory.EnumerateDirectories(trace).Select(NumberOf).OfType<int>().Order()];
     }
 
-    public BootRecording Only(IReadOnlyCollection<int> numbers) => new(Boot, [.. Vcpus.Where(v => numbers.Contains(v.Number))]);
+    public BootRecording Only(IReadOnlyCollection<int> numbers) => Of(Boot, [.. Vcpus.Where(v => numbers.Contains(v.Number))]);
 
     private static int? NumberOf(string folder)
     {

@@ -73,6 +73,20 @@ internal sealed class VcpuLosses(VcpuRecording vcpu)
         }
     }
 
+    /// <summary>What the ring lost over the whole boot, where that is known better than from what the host has heard.</summary>
+    public void RingIs(long events) => Ring = events;
+
+    /// <summary>What was read from the ring and never stored, beyond what the ledger says.</summary>
+    /// <param name="after">Trace clock; null where it stands elsewhere already.</param>
+    public void AddTransport(EventLoss loss, ulong? after)
+    {
+        Transport = Saturating.Add(Transport, (long)Math.Min(loss.Events ?? 0, long.MaxValue));
+        if (after is ulong place)
+        {
+            _placed[place] = _placed.GetValueOrDefault(place).And(loss);
+        }
+    }
+
     /// <summary>Just before the segment that follows a removed one: all that was removed between two segments is one gap.</summary>
     private ulong BeforeNextSegment(LossRecord loss)
     {
