@@ -167,33 +167,14 @@ internal sealed class HybridSockets(IReadOnlyList<ListenSpec> specs, AcceptLoop 
                 yield return (listen.Path, listen.Name);
                 break;
             case HybridTemplate template:
-                foreach (string name in FindNames(template).Where(name => GuestName.IsValid(name)))
+                // What the collector itself has bound beside the VMMs' sockets is none of theirs.
+                foreach (string name in template.Paths.FindNames().Where(name => GuestName.IsValid(name) && !IsOwn(template, name)))
                 {
-                    yield return (template.PathOf(name), name);
+                    yield return (template.Paths.PathOf(name), name);
                 }
                 break;
         }
     }
 
-    /// <summary>Names for which the part of the path that holds the name is there.</summary>
-    private static IEnumerable<string> FindNames(HybridTemplate template)
-    {
-        int slash = template.Before.LastIndexOf('/');
-        string folder = template.Before[..(slash + 1)];
-        string prefix = template.Before[(slash + 1)..];
-        string suffix = template.After.Split('/')[0];
-        if (!Directory.Exists(folder))
-        {
-            yield break;
-        }
-        foreach (string entry in Directory.EnumerateFileSystemEntries(folder))
-        {
-            string part = Path.GetFileName(entry);
-            if (part.Length > prefix.Length + suffix.Length && part.StartsWith(prefix, StringComparison.Ordinal) && part.EndsWith(suffix, StringComparison.Ordinal)
-                && !part.EndsWith(ListenSpec.HybridSuffix, StringComparison.Ordinal))
-            {
-                yield return part[prefix.Length..^suffix.Length];
-            }
-        }
-    }
+    private static bool IsOwn(HybridTemplate template, string name) => (name + template.After.Split('/')[0]).EndsWith(ListenSpec.HybridSuffix, StringComparison.Ordinal);
 }

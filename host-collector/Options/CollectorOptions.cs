@@ -15,6 +15,8 @@ public sealed record CollectorOptions
 
     public ListenOptions Listen { get; init; } = new();
 
+    public WatchOptions Watch { get; init; } = new();
+
     /// <summary>The static map, one per <c>[Guest NAME]</c>, by name.</summary>
     public IReadOnlyList<GuestOptions> Guests { get; init; } = [];
 }
@@ -62,7 +64,7 @@ public sealed record ListenOptions
     public bool AllowLoopback { get; init; }
 }
 
-/// <summary><c>[Guest NAME]</c>: how the host knows this guest. At least one of the three is there, and no two guests share one.</summary>
+/// <summary><c>[Guest NAME]</c>: how the host knows this guest, where no two share an answer, and what is done when it crashes, where that is not as in <c>[Watch]</c>.</summary>
 public sealed record GuestOptions(string Name)
 {
     public uint? Cid { get; init; }
@@ -71,4 +73,8 @@ public sealed record GuestOptions(string Name)
     public string? Socket { get; init; }
 
     public Guid? Uuid { get; init; }
+
+    public MemoryPolicy? Memory { get; init; }
+
+    public CrashAction? Action { get; init; }
 }

@@ -12,7 +12,6 @@ public abstract record ListenSpec
 
     private const string VsockPrefix = "vsock:";
     private const string HybridPrefix = "hybrid:";
-    private const string NamePlace = "{name}";
 
     /// <summary>What the VMM's socket path gets appended to where the collector listens: the VMM connects to <c>PATH_PORT</c>.</summary>
     public static string HybridSuffix { get; } = $"_{Wire.Port}";
@@ -51,14 +50,17 @@ public abstract record ListenSpec
     private static ListenSpec? TryParseHybrid(string text, out string fault)
     {
         string path = text[HybridPrefix.Length..];
-        int place = path.IndexOf(NamePlace, StringComparison.Ordinal);
+        if (!PathTemplate.TryParse(path, out PathTemplate? template, out fault))
+        {
+            return null;
+        }
         string name = "";
-        if (place < 0)
+        if (template is null)
         {
             int equals = path.LastIndexOf('=');
             if (equals < 0)
             {
-                fault = $"\"{text}\" does not say which guest is behind the socket; write hybrid:/path/vm.sock=NAME, or {NamePlace} in its path";
+                fault = $"\"{text}\" does not say which guest is behind the socket; write hybrid:/path/vm.sock=NAME, or {PathTemplate.NamePlace} in its path";
                 return null;
             }
             name = path[(equals + 1)..];
@@ -69,18 +71,13 @@ public abstract record ListenSpec
                 return null;
             }
         }
-        else if (path.IndexOf(NamePlace, place + 1, StringComparison.Ordinal) >= 0)
-        {
-            fault = $"\"{text}\": {NamePlace} may stand only once in a path";
-            return null;
-        }
         if (!IsSocketPath(path))
         {
             fault = $"\"{text}\": a socket is named by its whole path from /, of at most {SockaddrUn.PathBytes - 1 - HybridSuffix.Length} bytes";
             return null;
         }
         fault = "";
-        return place < 0 ? new HybridListen(path, name) : new HybridTemplate(path[..place], path[(place + NamePlace.Length)..]);
+        return template is null ? new HybridListen(path, name) : new HybridTemplate(template.Before, template.After);
     }
 }
 
@@ -99,7 +96,7 @@ public sealed record HybridListen(string Path, string Name) : ListenSpec
 /// <summary><c>hybrid:/run/vms/{name}/vm.sock</c>: every socket whose path is <paramref name="Before"/>, a name without <c>/</c>, and <paramref name="After"/>.</summary>
 public sealed record HybridTemplate(string Before, string After) : ListenSpec
 {
-    public string PathOf(string name) => Before + name + After;
+    public PathTemplate Paths => new(Before, After);
 
-    public override string ToString() => $"hybrid:{PathOf("{name}")}";
+    public override string ToString() => $"hybrid:{Paths}";
 }

@@ -69,14 +69,12 @@ public sealed class OptionsReader
         return entry.Section switch
         {
             _ when keys.Length > 0 => $"[{entry.Section}] has no key \"{entry.Key}\"; it has {string.Join(", ", keys)}",
-            // Taken silently, a key would look as if crashes were being watched.
-            "Watch" => $"[Watch] has no keys in this version, which has no crash service yet; remove \"{entry.Key}\"",
             "" => $"\"{entry.Key}\" stands in no section; sections are {Sections}",
             _ => $"there is no section [{entry.Section}]; sections are {Sections}",
         };
     }
 
-    private static string Sections => string.Join(", ", OptionKey.All.Select(k => $"[{k.Section}]").Distinct()) + ", [Guest NAME], [Watch]";
+    private static string Sections => string.Join(", ", OptionKey.All.Select(k => $"[{k.Section}]").Distinct()) + ", [Guest NAME]";
 
     private void TakeGuest(IniEntry entry, string name)
     {
@@ -107,8 +105,20 @@ public sealed class OptionsReader
             case "Uuid":
                 fault = $"Uuid={entry.Value} is no UUID; write it as virsh domuuid prints it";
                 break;
+            case "Memory" when OptionKey.TryParseChoice(entry.Value, out MemoryPolicy memory):
+                guest = guest with { Memory = memory };
+                break;
+            case "Memory":
+                fault = $"Memory={entry.Value} is none of {OptionKey.Choices<MemoryPolicy>()}";
+                break;
+            case "Action" when OptionKey.TryParseChoice(entry.Value, out CrashAction action):
+                guest = guest with { Action = action };
+                break;
+            case "Action":
+                fault = $"Action={entry.Value} is none of {OptionKey.Choices<CrashAction>()}";
+                break;
             default:
-                fault = $"[{entry.Section}] has no key \"{entry.Key}\"; it has Cid, Socket, Uuid";
+                fault = $"[{entry.Section}] has no key \"{entry.Key}\"; it has Cid, Socket, Uuid, Memory, Action";
                 break;
         }
         if (fault is not null)

@@ -92,7 +92,8 @@ internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAn
                     received += n;
                 }
             }
-            byte[] answer = await AnswerAsync(request.AsMemory(0, received), UidOf(client)).ConfigureAwait(false);
+            StreamSocket.PeerOf(client, out _, out uint user);
+            byte[] answer = await AnswerAsync(request.AsMemory(0, received), user).ConfigureAwait(false);
             using CancellationTokenSource sending = new(Patience);
             for (int sent = 0; sent < answer.Length;)
             {
@@ -112,13 +113,5 @@ internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAn
             ? await known.AnswerAsync(line, uid).ConfigureAwait(false)
             : JsonSerializer.SerializeToUtf8Bytes(new ControlError("this collector does not know that command"), ControlJson.Default.ControlError);
         return [.. answer, (byte)'\n'];
-    }
-
-    /// <summary>SO_PEERCRED of socket(7): pid, uid, gid.</summary>
-    private static uint UidOf(Socket client)
-    {
-        Span<byte> credentials = stackalloc byte[12];
-        client.GetRawSocketOption(Constants.SOL_SOCKET, Constants.SO_PEERCRED, credentials);
-        return BitConverter.ToUInt32(credentials[4..]);
     }
 }
