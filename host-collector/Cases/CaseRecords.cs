@@ -29,6 +29,9 @@ internal sealed record CaseEvent
     /// <summary>Further events of the same crash that were not made cases of their own.</summary>
     public long Repeats { get; init; }
 
+    /// <summary>How often the taking of the memory was begun: a second time only when <c>watch</c> died during the first.</summary>
+    public int Attempts { get; init; }
+
     /// <summary>Null until the memory has been seen to.</summary>
     public CaseMemory? Memory { get; init; }
 
@@ -37,6 +40,9 @@ internal sealed record CaseEvent
 
     /// <summary>Null while it is held, and where it was never held.</summary>
     public DateTimeOffset? Released { get; init; }
+
+    /// <summary>When the finished case was told to those who listen; null while it is not. From then on <c>watch</c> leaves it alone.</summary>
+    public DateTimeOffset? Announced { get; init; }
 }
 
 /// <summary>The memory of a case.</summary>
@@ -79,6 +85,16 @@ internal sealed record CaseManifest
 internal sealed record CasePart(string Path, string Source, long Bytes, string Sha256, DateTimeOffset Time, bool Complete);
 
 internal sealed record MissingPart(string Part, string Reason);
+
+/// <summary>Names of <see cref="CaseEvent.Kind"/>.</summary>
+internal static class CaseKinds
+{
+    public const string Panic = "panic";
+    public const string Kdump = "kdump";
+    public const string Reset = "reset";
+    public const string Hang = "hang";
+    public const string Dump = "dump";
+}
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(Storage.RfcTimeConverter)])]

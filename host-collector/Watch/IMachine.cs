@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using VsockPair.Listening;
 using VsockPair.Linux;
 
 namespace VsockPair.Watch;
@@ -7,6 +8,9 @@ namespace VsockPair.Watch;
 internal interface IMachine : IAsyncDisposable
 {
     MachineIdentity Identity { get; }
+
+    /// <summary>What of the host's side decides whether a crash of this machine is caught, as it was found on connecting.</summary>
+    IReadOnlyList<HostCheck> Checks { get; }
 
     /// <summary>In the order in which they came; completed when the connection ends.</summary>
     ChannelReader<MachineEvent> Events { get; }
@@ -34,6 +38,9 @@ internal interface IMachine : IAsyncDisposable
 
     /// <summary>Notes of an ELF core of this machine: registers of every vCPU, and the guest's VMCOREINFO where it has the device. Null when they cannot be had.</summary>
     Task<byte[]?> ReadNotesAsync(CancellationToken stop);
+
+    /// <summary>Gives back what was changed in the machine for watching it. Only for a stop in good order: disposal alone leaves it as it is.</summary>
+    Task LeaveAsync(CancellationToken stop);
 }
 
 /// <param name="Source">Where it was found, e.g. <c>qmp:/run/vms/web1/qmp.sock</c> or <c>libvirt:qemu:///system</c>.</param>

@@ -10,7 +10,7 @@ namespace VsockPair.Watch;
 /// One connection to QEMU's machine protocol: a line of JSON each way. One task reads; commands may come from any task and are sent one after the other.
 /// What the other side can make this process hold is bounded: a line, and an answer per command of ours; whoever does not take an event stops the reading of answers too.
 /// </summary>
-internal sealed unsafe class QmpClient : IAsyncDisposable
+internal sealed class QmpClient : IAsyncDisposable
 {
     public const int MaxLineBytes = 1 << 20;
 
@@ -173,7 +173,7 @@ internal sealed unsafe class QmpClient : IAsyncDisposable
     }
 
     /// <summary>The descriptor goes with the line's first bytes. A full socket is as good as a broken one: one command is on its way at a time.</summary>
-    private int SendFirst(byte[] line, Fd descriptor)
+    private unsafe int SendFirst(byte[] line, Fd descriptor)
     {
         // The pointer is used only during the call, while the array is pinned.
         fixed (byte* bytes = line)

@@ -8,7 +8,6 @@ internal sealed class QmpCommand
 {
     public static readonly QmpCommand Capabilities = new("qmp_capabilities");
     public static readonly QmpCommand QueryStatus = new("query-status");
-    public static readonly QmpCommand QueryName = new("query-name");
     public static readonly QmpCommand QueryUuid = new("query-uuid");
     public static readonly QmpCommand QueryMemorySize = new("query-memory-size-summary");
 

@@ -1,0 +1,165 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+using VsockPair.Cases;
+using VsockPair.Linux;
+using VsockPair.Options;
+using VsockPair.Storage;
+using VsockPair.Text;
+
+namespace VsockPair.Watch;
+
+/// <summary>Takes a guest's memory into its case, by policy and within what disk, brake and pause allow. Always ends, and says why there is less than was asked for.</summary>
+internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, PauseEstimate pauses, ILogger<MemoryCapture> log)
+{
+    public const string Full = "full";
+    public const string Mini = "mini";
+    public const string None = "none";
+
+    private const double SpaceFactor = 1.05;
+    private const uint OwnerOnly = 0x180; // 0600
+    private const int MostAttempts = 2;
+
+    /// <summary>What a dump may take beyond what it should, before it is given up.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a guest whose policy is <c>full</c> waits for another one's dump.</summary>
+    private static readonly TimeSpan LongWait = TimeSpan.FromSeconds(60);
+
+    /// <summary>The store is on one disk, which dumps would fight for.</summary>
+    private readonly SemaphoreSlim _disk = new(1);
+
+    /// <param name="asked">By an operator, who was told how long it takes: all of it, and no brake.</param>
+    /// <returns>Without the time of the pause, which ends later.</returns>
+    public async Task<CaseMemory> TakeAsync(IMachine machine, CaseFolder file, MemoryPolicy policy, bool asked, IProgress<(long Done, long Total)> progress, CancellationToken stop)
+    {
+        string name = policy.ToString().ToLowerInvariant();
+        (string taken, string? format, string? reason) = (None, null, null);
+        try
+        {
+            reason = policy == MemoryPolicy.None ? null : WhyNot(file, asked);
+            if (policy != MemoryPolicy.None && reason is null)
+            {
+                file.Update(e => e with { Attempts = e.Attempts + 1 });
+                (taken, format, reason) = await TakeAsync(machine, file, policy, progress, stop).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (e is MachineException or IOException or UnauthorizedAccessException)
+        {
+            reason = e.Message;
+            RemovePartial(file);
+        }
+        catch (OperationCanceledException)
+        {
+            reason = "watch was stopped while it was taken";
+            RemovePartial(file);
+        }
+        if (reason is not null)
+        {
+            log.MemoryNotTaken(file.Id, taken, reason);
+        }
+        return new CaseMemory(name, taken, format, reason, 0);
+    }
+
+    private string? WhyNot(CaseFolder file, bool asked) =>
+        file.Event.Attempts >= MostAttempts ? $"watch has died {file.Event.Attempts} times while it was taken"
+        : asked ? null
+        : brake.Refuses(file);
+
+    private async Task<(string Taken, string? Format, string? Reason)> TakeAsync(
+        IMachine machine, CaseFolder file, MemoryPolicy policy, IProgress<(long Done, long Total)> progress, CancellationToken stop)
+    {
+        string? less = policy == MemoryPolicy.Mini ? "" : null;
+        TimeSpan expected = default;
+        if (less is null)
+        {
+            long bytes = await machine.QueryMemoryBytesAsync(stop).ConfigureAwait(false);
+            expected = pauses.Of(bytes);
+            less = policy == MemoryPolicy.Auto && expected > options.Watch.MaxPause
+                ? $"all of its {Units.Bytes(bytes)} would take about {Units.Duration(expected)}, and MaxPause is {Units.Duration(options.Watch.MaxPause)}"
+                : WhyNoRoom(bytes);
+        }
+        if (less is null)
+        {
+            TimeSpan wait = policy == MemoryPolicy.Auto ? options.Watch.MaxPause : LongWait;
+            if (await _disk.WaitAsync(wait, stop).ConfigureAwait(false))
+            {
+                try
+                {
+                    TimeSpan limit = (policy == MemoryPolicy.Auto ? options.Watch.MaxPause : 4 * expected) + Grace;
+                    return (Full, await DumpAsync(machine, file, limit, progress, stop).ConfigureAwait(false), null);
+                }
+                finally
+                {
+                    _disk.Release();
+                }
+            }
+            less = $"another guest's memory was being written for {Units.Duration(wait)}";
+        }
+        return (None, null, less.Length == 0 ? MiniMissing : $"{less}; {MiniMissing}");
+    }
+
+    private const string MiniMissing = "mini is not there yet";
+
+    private async Task<string> DumpAsync(IMachine machine, CaseFolder file, TimeSpan limit, IProgress<(long Done, long Total)> progress, CancellationToken stop)
+    {
+        long start = Stopwatch.GetTimestamp();
+        RemovePartial(file);
+        using Fd target = Fd.Own(
+            Sys.Open(file.PartialVmcore, Constants.O_RDWR | Constants.O_CREAT | Constants.O_EXCL | Constants.O_NOFOLLOW, OwnerOnly), "open", file.PartialVmcore);
+        using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        deadline.CancelAfter(limit);
+        long total = 0;
+        MemoryFormat format;
+        try
+        {
+            Progress both = new(report =>
+            {
+                total = report.Total;
+                progress.Report(report);
+            });
+            format = await machine.DumpAsync(target, file.PartialVmcore, both, deadline.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!stop.IsCancellationRequested)
+        {
+            // QEMU cannot be told to give it up; what it still writes goes into a file without a name.
+            throw new MachineException($"the dump had not ended after {Units.Duration(limit)}");
+        }
+        pauses.Learn(total, Stopwatch.GetElapsedTime(start));
+        LinuxException.Check(Sys.Fsync(target.Value), "fsync", file.PartialVmcore);
+        LinuxException.Check(Sys.Rename(file.PartialVmcore, file.Vmcore), "rename", file.Vmcore);
+        DurableFile.SyncFolder(file.Folder);
+        return format switch
+        {
+            MemoryFormat.Kdump => "kdump",
+            MemoryFormat.KdumpFlattened => "kdump-flattened",
+            _ => "elf",
+        };
+    }
+
+    private string? WhyNoRoom(long bytes)
+    {
+        DiskSpace.Read(options.StoreDirectory, out long total, out long free);
+        double needed = bytes * SpaceFactor;
+        double left = free - total * options.Store.KeepFree;
+        return needed <= left ? null
+            : $"all of its memory may take {Units.Bytes(needed)}, and the store's disk has {Units.Bytes(Math.Max(0, left))} more than KeepFree ({options.Store.KeepFree:P0})";
+    }
+
+    private static void RemovePartial(CaseFolder file)
+    {
+        try
+        {
+            File.Delete(file.PartialVmcore);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // Somebody has removed the case.
+        }
+    }
+
+    /// <summary>In the caller's own thread, unlike Progress&lt;T&gt;: in order, and nothing comes late.</summary>
+    internal sealed class Progress(Action<(long Done, long Total)> report) : IProgress<(long Done, long Total)>
+    {
+        public void Report((long Done, long Total) value) => report(value);
+    }
+}
