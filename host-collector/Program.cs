@@ -6,7 +6,7 @@ using VsockPair.Text;
 namespace VsockPair;
 
 /// <summary>
-/// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees; History/ reads a recording from its files, Decoding/
+/// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees; History/ reads a recording from its files, Memory/ a guest's memory, Decoding/
 /// gives its bytes their meaning, Clocks/ its times a place on the host's clock, Export/ writes it for other tools. Behind <c>serve</c>: Listening/ accepts connections,
 /// Sessions/ speaks the wire with one guest, Storage/ writes files, Status/ answers at control.sock.
 /// </summary>
@@ -50,9 +50,14 @@ internal static class Program
         trace.SetAction(parsed => TraceCommand.Run(
             line.ContextOf(parsed, output, error), traceLine.RequestOf(parsed, parsed.GetRequiredValue(line.Guest)), parsed.GetValue(line.Json)));
 
+        Command readMemory = new("read-memory", "Reads the memory of a guest that stands still, for watch") { line.Guest };
+        readMemory.Hidden = true;
+        readMemory.SetAction(parsed => ReadMemoryCommand.Run(
+            line.ContextOf(parsed, output, error), parsed.GetRequiredValue(line.Guest), Console.OpenStandardInput(), Console.OpenStandardOutput()));
+
         RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
         {
-            line.Config, line.Store, serve, guests, kmsg, tail, losses, export, trace,
+            line.Config, line.Store, serve, guests, kmsg, tail, losses, export, trace, readMemory,
         };
         root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
         root.Directives.Clear();

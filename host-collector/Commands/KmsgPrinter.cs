@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using VsockPair.Clocks;
@@ -21,8 +20,7 @@ internal interface IKmsgPrinter
     void Damaged(long bytes);
 }
 
-/// <summary>As dmesg shows it. A line that begins with a bracket is a record's first line: further lines of a text are indented, so a guest cannot fake one.</summary>
-/// <param name="colours">As dmesg: the time green, the text by its level.</param>
+/// <summary>As dmesg shows it.</summary>
 internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool colours) : IKmsgPrinter
 {
     private readonly StringBuilder _line = new();
@@ -39,24 +37,13 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool c
     public void Record(in KmsgRecord record)
     {
         _line.Clear();
-        string time = string.Create(CultureInfo.InvariantCulture, $"[{record.Microseconds / 1_000_000,5}.{record.Microseconds % 1_000_000:D6}]");
-        _line.Append(colours ? TerminalColours.Time : "").Append(time).Append(colours ? TerminalColours.Reset : "");
-        _line.Append(' ');
         if (_text.Length < record.Text.Length)
         {
             _text = new byte[record.Text.Length];
         }
-        ReadOnlySpan<byte> text = _text.AsSpan(0, KmsgRecord.Unescape(record.Text, _text)).TrimEnd((byte)'\n');
-        string? colour = colours ? TerminalColours.OfLevel((int)(record.Priority & 7)) : null;
-        int end;
-        while ((end = text.IndexOf((byte)'\n')) >= 0)
-        {
-            AppendText(colour, text[..end]);
-            _line.Append('\n').Append(' ', time.Length + 1);
-            text = text[(end + 1)..];
-        }
-        AppendText(colour, text);
-        output.Write(_line.Append('\n'));
+        int length = KmsgRecord.Unescape(record.Text, _text);
+        DmesgLine.Append(_line, record.Microseconds, _text.AsSpan(0, length), colours ? (int)(record.Priority & 7) : null);
+        output.Write(_line);
     }
 
     public void Gap(ulong first, ulong last, ulong removed)
@@ -68,19 +55,11 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool c
         }
         if (lost > 0)
         {
-            output.WriteLine($"-- {lost.ToString("N0", CultureInfo.InvariantCulture)} records lost --");
+            output.WriteLine(DmesgLine.Lost(lost));
         }
     }
 
     public void Damaged(long bytes) => output.WriteLine($"-- {bytes} bytes that are no record --");
-
-    /// <summary>Each line ends in the terminal's own colour: a pager may show it alone.</summary>
-    private void AppendText(string? colour, ReadOnlySpan<byte> text)
-    {
-        _line.Append(colour);
-        TerminalText.Append(_line, text);
-        _line.Append(colour is null ? "" : TerminalColours.Reset);
-    }
 }
 
 /// <summary>One object a line. <c>raw</c> is the text as the kernel escaped it, <c>text</c> what it meant, with U+FFFD for bytes that are no UTF-8.</summary>
