@@ -2,6 +2,26 @@ using System.Text.Json.Serialization;
 
 namespace VsockPair.Cases;
 
+/// <summary>What a case is about.</summary>
+internal static class CaseKinds
+{
+    public const string Panic = "panic";
+    public const string Kdump = "kdump";
+    public const string Reset = "reset";
+    public const string Hang = "hang";
+
+    /// <summary>Asked for by an operator.</summary>
+    public const string Dump = "dump";
+}
+
+/// <summary>How much of a guest's memory a case has.</summary>
+internal static class MemoryTaken
+{
+    public const string Full = "full";
+    public const string Mini = "mini";
+    public const string None = "none";
+}
+
 /// <summary><c>cases/ID/event.json</c>: what happened and what was done with the machine. Written by <c>watch</c> at once, and again as it goes on.</summary>
 internal sealed record CaseEvent
 {
@@ -11,7 +31,7 @@ internal sealed record CaseEvent
 
     public Guid? Uuid { get; init; }
 
-    /// <summary><c>panic</c>, <c>kdump</c>, <c>reset</c>, <c>hang</c> or <c>dump</c> (asked for by an operator).</summary>
+    /// <summary>One of <see cref="CaseKinds"/>.</summary>
     public required string Kind { get; init; }
 
     /// <summary>When it was noticed, or the VMM's own time of it.</summary>
@@ -47,7 +67,7 @@ internal sealed record CaseEvent
 
 /// <summary>The memory of a case.</summary>
 /// <param name="Policy"><c>auto</c>, <c>full</c>, <c>mini</c> or <c>none</c>.</param>
-/// <param name="Taken"><c>full</c>, <c>mini</c> or <c>none</c>.</param>
+/// <param name="Taken">One of <see cref="MemoryTaken"/>.</param>
 /// <param name="Format"><c>elf</c>, <c>kdump</c> or <c>kdump-flattened</c> of the file <c>vmcore</c>; null when there is none.</param>
 /// <param name="Reason">Why there is less than the policy asks for; null when there is not.</param>
 /// <param name="PausedSeconds">How long the machine stood still for it.</param>
@@ -85,16 +105,6 @@ internal sealed record CaseManifest
 internal sealed record CasePart(string Path, string Source, long Bytes, string Sha256, DateTimeOffset Time, bool Complete);
 
 internal sealed record MissingPart(string Part, string Reason);
-
-/// <summary>Names of <see cref="CaseEvent.Kind"/>.</summary>
-internal static class CaseKinds
-{
-    public const string Panic = "panic";
-    public const string Kdump = "kdump";
-    public const string Reset = "reset";
-    public const string Hang = "hang";
-    public const string Dump = "dump";
-}
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(Storage.RfcTimeConverter)])]

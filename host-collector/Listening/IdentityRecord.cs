@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using VsockPair.Storage;
 
 namespace VsockPair.Listening;
 
@@ -19,15 +20,25 @@ internal sealed record IdentityRecord
 
     public string? Source { get; init; }
 
-    /// <summary>Whether a crash of it would be caught, as far as this host decides it.</summary>
-    public IReadOnlyList<HostCheck> Host { get; init; } = [];
+    /// <summary>What <c>watch</c> sees of how a crash of this machine would be caught, by the names of <see cref="HostChecks"/>; null when it does not look.</summary>
+    public IReadOnlyList<CheckRecord>? Host { get; init; }
 }
 
-/// <param name="Check">A short name for programs: <c>panic-action</c>.</param>
-/// <param name="Text">What was found, for a person.</param>
-/// <param name="Fix">The command or argument that mends it; null where all is well.</param>
-internal sealed record HostCheck(string Check, bool Ok, string Text, string? Fix = null);
+/// <summary>Names of what <c>watch</c> looks at on the host. Others may follow, and are shown as they are.</summary>
+internal static class HostChecks
+{
+    /// <summary>A machine that panics stands still until it is told to go on (QEMU's <c>-action panic=pause</c>, libvirt's <c>on_crash</c>).</summary>
+    public const string PanicAction = "panic-action";
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(Storage.RfcTimeConverter)])]
+    /// <summary>The machine has a device by which its guest's kernel tells of its panic.</summary>
+    public const string Pvpanic = "pvpanic-device";
+
+    public const string Vmcoreinfo = "vmcoreinfo";
+
+    /// <summary>There is room for a dump.</summary>
+    public const string Disk = "disk";
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, Converters = [typeof(RfcTimeConverter)])]
 [JsonSerializable(typeof(IdentityRecord))]
 internal sealed partial class IdentityJson : JsonSerializerContext;

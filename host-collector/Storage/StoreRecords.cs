@@ -68,6 +68,11 @@ public sealed record BootRecord
     public IReadOnlyDictionary<string, string> Metadata { get; init; } = new Dictionary<string, string>();
 }
 
+/// <summary>One thing that catching a crash of a guest takes, seen in the guest (PROTOCOL.md, "Readiness") or on the host.</summary>
+/// <param name="Ok">False: it is missing; null: it counts neither way.</param>
+/// <param name="Fix">The command or setting that mends it; empty when nothing is to be mended.</param>
+public sealed record CheckRecord(string Check, bool? Ok, string Text, string Fix);
+
 /// <summary>
 /// <c>rings/cpuN.json</c>: the account of one vCPU's ring. A file of its own, for a guest can begin generations as fast as it can connect. The <c>…Before</c> figures are those of earlier generations of this boot, whose counters began at zero again.
 /// Together with the segments and the ledgers it makes the account exact after any restart:

@@ -1,16 +1,17 @@
 using System.Threading.Channels;
-using VsockPair.Listening;
 using VsockPair.Linux;
+using VsockPair.Memory;
+using VsockPair.Storage;
 
 namespace VsockPair.Watch;
 
 /// <summary>One running virtual machine, by QMP or libvirt. For one task at a time; <see cref="Events"/> has its own reader.</summary>
-internal interface IMachine : IAsyncDisposable
+internal interface IMachine : IStandingMemory, IAsyncDisposable
 {
     MachineIdentity Identity { get; }
 
     /// <summary>What of the host's side decides whether a crash of this machine is caught, as it was found on connecting.</summary>
-    IReadOnlyList<HostCheck> Checks { get; }
+    IReadOnlyList<CheckRecord> Checks { get; }
 
     /// <summary>In the order in which they came; completed when the connection ends.</summary>
     ChannelReader<MachineEvent> Events { get; }
@@ -31,13 +32,6 @@ internal interface IMachine : IAsyncDisposable
     /// <param name="progress">Bytes done of all, uncompressed.</param>
     /// <exception cref="MachineException">It failed; the file holds nothing of use.</exception>
     Task<MemoryFormat> DumpAsync(Fd file, string path, IProgress<(long Done, long Total)> progress, CancellationToken stop);
-
-    /// <summary>A stretch of physical memory of a machine that stands still.</summary>
-    /// <returns>False when there is no RAM there.</returns>
-    Task<bool> ReadMemoryAsync(ulong address, Memory<byte> target, CancellationToken stop);
-
-    /// <summary>Notes of an ELF core of this machine: registers of every vCPU, and the guest's VMCOREINFO where it has the device. Null when they cannot be had.</summary>
-    Task<byte[]?> ReadNotesAsync(CancellationToken stop);
 
     /// <summary>Gives back what was changed in the machine for watching it. Only for a stop in good order: disposal alone leaves it as it is.</summary>
     Task LeaveAsync(CancellationToken stop);

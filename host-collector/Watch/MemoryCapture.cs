@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 using VsockPair.Cases;
 using VsockPair.Linux;
+using VsockPair.Memory;
 using VsockPair.Options;
 using VsockPair.Storage;
 using VsockPair.Text;
@@ -9,12 +11,8 @@ using VsockPair.Text;
 namespace VsockPair.Watch;
 
 /// <summary>Takes a guest's memory into its case, by policy and within what disk, brake and pause allow. Always ends, and says why there is less than was asked for.</summary>
-internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, PauseEstimate pauses, ILogger<MemoryCapture> log)
+internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, PauseEstimate pauses, CaseChild child, ILogger<MemoryCapture> log)
 {
-    public const string Full = "full";
-    public const string Mini = "mini";
-    public const string None = "none";
-
     private const double SpaceFactor = 1.05;
     private const uint OwnerOnly = 0x180; // 0600
     private const int MostAttempts = 2;
@@ -33,7 +31,7 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
     public async Task<CaseMemory> TakeAsync(IMachine machine, CaseFolder file, MemoryPolicy policy, bool asked, IProgress<(long Done, long Total)> progress, CancellationToken stop)
     {
         string name = policy.ToString().ToLowerInvariant();
-        (string taken, string? format, string? reason) = (None, null, null);
+        (string taken, string? format, string? reason) = (MemoryTaken.None, null, null);
         try
         {
             reason = policy == MemoryPolicy.None ? null : WhyNot(file, asked);
@@ -76,7 +74,7 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
             expected = pauses.Of(bytes);
             less = policy == MemoryPolicy.Auto && expected > options.Watch.MaxPause
                 ? $"all of its {Units.Bytes(bytes)} would take about {Units.Duration(expected)}, and MaxPause is {Units.Duration(options.Watch.MaxPause)}"
-                : WhyNoRoom(bytes);
+                : WhyNoRoom(options, bytes);
         }
         if (less is null)
         {
@@ -86,7 +84,7 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
                 try
                 {
                     TimeSpan limit = (policy == MemoryPolicy.Auto ? options.Watch.MaxPause : 4 * expected) + Grace;
-                    return (Full, await DumpAsync(machine, file, limit, progress, stop).ConfigureAwait(false), null);
+                    return (MemoryTaken.Full, await DumpAsync(machine, file, limit, progress, stop).ConfigureAwait(false), null);
                 }
                 finally
                 {
@@ -95,17 +93,29 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
             }
             less = $"another guest's memory was being written for {Units.Duration(wait)}";
         }
-        return (None, null, less.Length == 0 ? MiniMissing : $"{less}; {MiniMissing}");
+        string? cut = await TakeMiniAsync(machine, file, stop).ConfigureAwait(false);
+        return (MemoryTaken.Mini, CaseFormats.Elf, string.Join("; ", ((string?[])[less, cut]).Where(r => !string.IsNullOrEmpty(r))) is { Length: > 0 } both ? both : null);
     }
 
-    private const string MiniMissing = "mini is not there yet";
+    /// <returns>Why it is less than its reader wanted; null when it is not.</returns>
+    private async Task<string?> TakeMiniAsync(IMachine machine, CaseFolder file, CancellationToken stop)
+    {
+        using Fd target = CreatePartial(file);
+        await using FileStream stream = new(new SafeFileHandle(target.Value, ownsHandle: false), FileAccess.ReadWrite);
+        ProcessStartInfo reader = child.Start(["read-memory", file.Event.Guest, "--store", options.StoreDirectory]);
+        MemoryReading reading = await MiniDump.TakeAsync(machine, reader, stream, stop).ConfigureAwait(false);
+        if (reading.Bytes == 0)
+        {
+            throw new MachineException(reading.Reason ?? "nothing of its memory could be read");
+        }
+        Publish(target, file);
+        return reading.Reason;
+    }
 
     private async Task<string> DumpAsync(IMachine machine, CaseFolder file, TimeSpan limit, IProgress<(long Done, long Total)> progress, CancellationToken stop)
     {
         long start = Stopwatch.GetTimestamp();
-        RemovePartial(file);
-        using Fd target = Fd.Own(
-            Sys.Open(file.PartialVmcore, Constants.O_RDWR | Constants.O_CREAT | Constants.O_EXCL | Constants.O_NOFOLLOW, OwnerOnly), "open", file.PartialVmcore);
+        using Fd target = CreatePartial(file);
         using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(stop);
         deadline.CancelAfter(limit);
         long total = 0;
@@ -125,18 +135,32 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
             throw new MachineException($"the dump had not ended after {Units.Duration(limit)}");
         }
         pauses.Learn(total, Stopwatch.GetElapsedTime(start));
-        LinuxException.Check(Sys.Fsync(target.Value), "fsync", file.PartialVmcore);
-        LinuxException.Check(Sys.Rename(file.PartialVmcore, file.Vmcore), "rename", file.Vmcore);
-        DurableFile.SyncFolder(file.Folder);
-        return format switch
-        {
-            MemoryFormat.Kdump => "kdump",
-            MemoryFormat.KdumpFlattened => "kdump-flattened",
-            _ => "elf",
-        };
+        Publish(target, file);
+        return CaseFormats.Of(format);
     }
 
-    private string? WhyNoRoom(long bytes)
+    /// <summary>Whoever holds the descriptor, QEMU as well, holds the lock: a part that can be locked is nobody's any more.</summary>
+    private static Fd CreatePartial(CaseFolder file)
+    {
+        RemovePartial(file);
+        Fd target = Fd.Own(
+            Sys.Open(file.PartialVmcore, Constants.O_RDWR | Constants.O_CREAT | Constants.O_EXCL | Constants.O_NOFOLLOW, OwnerOnly), "open", file.PartialVmcore);
+        Sys.TryLock(target.Value);
+        return target;
+    }
+
+    /// <summary>On the disk first, then under its name, for the process that parses it to read.</summary>
+    private void Publish(Fd target, CaseFolder file)
+    {
+        LinuxException.Check(Sys.Fsync(target.Value), "fsync", file.PartialVmcore);
+        child.GiveToRead(file.PartialVmcore);
+        LinuxException.Check(Sys.Rename(file.PartialVmcore, file.Vmcore), "rename", file.Vmcore);
+        DurableFile.SyncFolder(file.Folder);
+    }
+
+    /// <returns>Null when the store's disk has room for so much memory.</returns>
+    /// <exception cref="LinuxException">The disk does not say.</exception>
+    public static string? WhyNoRoom(CollectorOptions options, long bytes)
     {
         DiskSpace.Read(options.StoreDirectory, out long total, out long free);
         double needed = bytes * SpaceFactor;

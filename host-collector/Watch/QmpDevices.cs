@@ -1,5 +1,6 @@
 using System.Text.Json;
 using VsockPair.Listening;
+using VsockPair.Storage;
 
 namespace VsockPair.Watch;
 
@@ -33,14 +34,14 @@ internal sealed record QmpDevices(uint? Cid, bool HasPvpanic, bool HasVmcoreinfo
         return devices;
     }
 
-    public IEnumerable<HostCheck> Checks()
+    public IEnumerable<CheckRecord> Checks()
     {
         yield return HasPvpanic
-            ? new HostCheck("pvpanic", true, "the machine has a pvpanic device")
-            : new HostCheck("pvpanic", false, "the machine has no pvpanic device: a panic is not told", "start QEMU with -device pvpanic-pci");
+            ? new CheckRecord(HostChecks.Pvpanic, true, "the machine has a pvpanic device", "")
+            : new CheckRecord(HostChecks.Pvpanic, false, "the machine has no pvpanic device: nobody is told of a panic", "start QEMU with -device pvpanic-pci");
         yield return HasVmcoreinfo
-            ? new HostCheck("vmcoreinfo", true, "the machine has a vmcoreinfo device")
-            : new HostCheck("vmcoreinfo", false, "the machine has no vmcoreinfo device: its memory says less about its kernel", "start QEMU with -device vmcoreinfo");
+            ? new CheckRecord(HostChecks.Vmcoreinfo, true, "the machine has a vmcoreinfo device", "")
+            : new CheckRecord(HostChecks.Vmcoreinfo, false, "the machine has no vmcoreinfo device: its memory says less about its kernel", "start QEMU with -device vmcoreinfo");
     }
 
     private static async Task<uint?> ReadCidAsync(QmpClient client, string path, CancellationToken stop)

@@ -5,6 +5,7 @@ using System.Text.Json.Serialization.Metadata;
 using System.Threading.Channels;
 using VsockPair.Linux;
 using VsockPair.Listening;
+using VsockPair.Storage;
 using VsockPair.Text;
 
 namespace VsockPair.Watch;
@@ -43,7 +44,7 @@ internal sealed class QmpMachine : IMachine
 
     public MachineIdentity Identity { get; private set; } = null!;
 
-    public IReadOnlyList<HostCheck> Checks { get; private set; } = [];
+    public IReadOnlyList<CheckRecord> Checks { get; private set; } = [];
 
     public ChannelReader<MachineEvent> Events => _events.Reader;
 
@@ -175,18 +176,18 @@ internal sealed class QmpMachine : IMachine
 
     private async Task BeginAsync(string name, CancellationToken stop)
     {
-        HostCheck pause;
+        CheckRecord pause;
         try
         {
             // First of all: what panics from here on is held.
             string former = QmpPanicAction.Former(_client.PeerProcess);
             await QmpPanicAction.SetAsync(_client, QmpPanicAction.Pause, stop).ConfigureAwait(false);
             _formerAction = former;
-            pause = new HostCheck("panic-action", true, "QEMU pauses the guest when it panics");
+            pause = new CheckRecord(HostChecks.PanicAction, true, "QEMU pauses the guest when it panics", "");
         }
         catch (MachineException e)
         {
-            pause = new HostCheck("panic-action", false, $"QEMU cannot be told to pause a guest that panics ({e.Message}): its memory is lost then", "QEMU 6.0 or newer, or start it with -no-shutdown");
+            pause = new CheckRecord(HostChecks.PanicAction, false, $"QEMU cannot be told to pause a guest that panics ({e.Message}): its memory is lost then", "QEMU 6.0 or newer, or start it with -no-shutdown");
         }
         Guid uuid = (await AskAsync(QmpCommand.QueryUuid, QmpJson.Default.QmpUuid, stop).ConfigureAwait(false)).Uuid;
         QmpDevices devices = await ParsedAsync(() => QmpDevices.ReadAsync(_client, stop)).ConfigureAwait(false);
