@@ -104,7 +104,9 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
         };
         try
         {
-            parts.Identities.Publish(guest, machine, await machine.QueryMemoryBytesAsync(stop).ConfigureAwait(false));
+            long bytes = await machine.QueryMemoryBytesAsync(stop).ConfigureAwait(false);
+            _status = _status with { MemoryBytes = bytes };
+            parts.Identities.Publish(guest, machine, bytes);
             parts.Log.MachineConnected(guest, identity.Source, identity.Cid);
             Publish(WatchEvent.MachineConnected, guest);
             await keeper.AdoptAsync(machine, stop).ConfigureAwait(false);

@@ -43,6 +43,8 @@ internal sealed record MachineStatus
     /// <summary><c>running</c>, <c>paused</c>, <c>panicked</c>, <c>shutdown</c> or <c>other</c>; null while there is no connection.</summary>
     public string? State { get; init; }
 
+    public long? MemoryBytes { get; init; }
+
     public IReadOnlyList<CheckRecord> Checks { get; init; } = [];
 
     /// <summary>Since watch was started: GUEST_PANICKED, and all others that mean something here.</summary>
