@@ -25,6 +25,9 @@ internal sealed class CoreNotes
 
     public IReadOnlyList<CoreNote> All => _notes;
 
+    /// <summary>As they stand in the file.</summary>
+    public ReadOnlyMemory<byte> Bytes => _bytes;
+
     /// <summary>Reads until the bytes make no sense any more.</summary>
     public static CoreNotes Parse(byte[] bytes)
     {

@@ -8,7 +8,7 @@ namespace VsockPair.Memory;
 /// The side of <c>watch</c>: gives memory of a machine that stands still to a reader that parses it, and keeps all that it gave. The reader has parsed a guest's bytes, so it is
 /// not trusted: it gets whole pages within two limits, and cannot make the guest stand longer than that.
 /// </summary>
-internal sealed class MemoryServer(IMachine machine, MiniCoreWriter core)
+internal sealed class MemoryServer(IStandingMemory machine, MiniCoreWriter core)
 {
     public const long MaxBytes = 64 << 20;
 

@@ -10,7 +10,7 @@ internal static class MiniDump
     /// <param name="target">Can seek, is empty. Holds an ELF core afterwards, also when little was read.</param>
     /// <exception cref="MachineException">The machine cannot be read.</exception>
     /// <exception cref="IOException">The target cannot be written.</exception>
-    public static async Task<MemoryReading> TakeAsync(IMachine machine, ProcessStartInfo reader, Stream target, CancellationToken stop)
+    public static async Task<MemoryReading> TakeAsync(IStandingMemory machine, ProcessStartInfo reader, Stream target, CancellationToken stop)
     {
         byte[] notes = await machine.ReadNotesAsync(stop) ?? [];
         reader.RedirectStandardInput = true;
