@@ -1,6 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using VsockPair.Commands;
 using VsockPair.Options;
 using VsockPair.Sessions;
@@ -50,7 +49,7 @@ internal static class WatchCommand
         .AddSingleton<WatchStore>()
         .AddSingleton(new BootFinder(options.StoreDirectory))
         .AddSingleton<CaseFolders>()
-        .AddSingleton<CaseChild>()
+        .AddSingleton(CaseChild.OfThisProgram())
         .AddSingleton<CaseWork>()
         .AddSingleton<DumpBrake>()
         .AddSingleton<PauseEstimate>()

@@ -7,7 +7,8 @@ namespace VsockPair.Watch;
 /// The processes in which a guest's bytes are parsed: this same program, as the user <see cref="User"/> where there is one and this process may become it. They have no way to a
 /// machine, and give up the rest of what they could do before they read anything.
 /// </summary>
-internal sealed class CaseChild
+/// <param name="program">With the arguments that it needs to be <c>vsockpair</c>.</param>
+internal sealed class CaseChild(params string[] program)
 {
     public const string User = "vsockpair-case";
 
@@ -18,19 +19,15 @@ internal sealed class CaseChild
 
     private readonly Passwd? _user = Environment.IsPrivilegedProcess ? Syscall.getpwnam(User) : null;
 
-    /// <summary>Name of the user that the children run as; null for this process's own.</summary>
-    public string? UserName => _user?.pw_name;
+    /// <summary>The file that runs, whatever its path names after an upgrade: the two speak a protocol that is nobody else's.</summary>
+    public static CaseChild OfThisProgram() => Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet"
+        ? new CaseChild(Environment.ProcessPath!, Environment.GetCommandLineArgs()[0])
+        : new CaseChild("/proc/self/exe");
 
     /// <param name="arguments">Of <c>vsockpair</c>.</param>
     public ProcessStartInfo Start(IEnumerable<string> arguments)
     {
-        // The file that runs, whatever its path names after an upgrade: the two speak a protocol that is nobody else's.
-        bool isOwn = Path.GetFileNameWithoutExtension(Environment.ProcessPath) != "dotnet";
-        ProcessStartInfo start = new("/proc/self/exe", isOwn ? arguments : [Environment.GetCommandLineArgs()[0], .. arguments]);
-        if (!isOwn)
-        {
-            start.FileName = Environment.ProcessPath!;
-        }
+        ProcessStartInfo start = new(program[0], [.. program[1..], .. arguments]);
         if (_user is not null)
         {
             start.UserName = _user.pw_name;

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using VsockPair.Cases;
-using VsockPair.Linux;
 using VsockPair.Storage;
 
 namespace VsockPair.Watch;

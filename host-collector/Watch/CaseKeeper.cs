@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using VsockPair.Cases;
 using VsockPair.Options;
-using VsockPair.Storage;
 
 namespace VsockPair.Watch;
 

@@ -20,7 +20,7 @@ internal sealed class CaseWork(CollectorOptions options, CaseChild child, ILogge
 
     /// <returns>False when it failed, which the log tells.</returns>
     public Task<bool> AssembleAsync(CaseFolder file, bool final, CancellationToken stop) =>
-        RunAsync(child.Start(["assemble", file.Id, .. final ? ["--final"] : Array.Empty<string>(), "--store", options.StoreDirectory, .. ConfigArguments]), [], AssembleLimit, file.Id, stop);
+        RunAsync("assemble", child.Start(["assemble", file.Id, .. final ? ["--final"] : Array.Empty<string>(), "--store", options.StoreDirectory, .. ConfigArguments]), [], AssembleLimit, file.Id, stop);
 
     /// <summary>Runs <c>Exec</c>, where there is one.</summary>
     public Task<bool> TellAsync(CaseFolder file, CancellationToken stop)
@@ -30,14 +30,13 @@ internal sealed class CaseWork(CollectorOptions options, CaseChild child, ILogge
             return Task.FromResult(true);
         }
         byte[] report = JsonSerializer.SerializeToUtf8Bytes(new CaseReport(file.Folder, file.Event, file.Manifest), WatchJson.Default.CaseReport);
-        return RunAsync(new ProcessStartInfo(program), [.. report, (byte)'\n'], ExecLimit, file.Id, stop);
+        return RunAsync(program, new ProcessStartInfo(program), [.. report, (byte)'\n'], ExecLimit, file.Id, stop);
     }
 
     private IEnumerable<string> ConfigArguments => options.ConfigFile is string file ? ["--config", file] : [];
 
-    private async Task<bool> RunAsync(ProcessStartInfo start, byte[] input, TimeSpan limit, string id, CancellationToken stop)
+    private async Task<bool> RunAsync(string name, ProcessStartInfo start, byte[] input, TimeSpan limit, string id, CancellationToken stop)
     {
-        string name = Path.GetFileName(start.FileName) == "exe" ? start.ArgumentList[0] : start.FileName;
         start.RedirectStandardInput = true;
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;

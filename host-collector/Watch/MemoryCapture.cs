@@ -11,7 +11,7 @@ using VsockPair.Text;
 namespace VsockPair.Watch;
 
 /// <summary>Takes a guest's memory into its case, by policy and within what disk, brake and pause allow. Always ends, and says why there is less than was asked for.</summary>
-internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, PauseEstimate pauses, CaseChild child, ILogger<MemoryCapture> log)
+internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, PauseEstimate pauses, CaseChild child, ILogger<MemoryCapture> log) : IDisposable
 {
     private const double SpaceFactor = 1.05;
     private const uint OwnerOnly = 0x180; // 0600
@@ -180,6 +180,8 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
             // Somebody has removed the case.
         }
     }
+
+    public void Dispose() => _disk.Dispose();
 
     /// <summary>In the caller's own thread, unlike Progress&lt;T&gt;: in order, and nothing comes late.</summary>
     internal sealed class Progress(Action<(long Done, long Total)> report) : IProgress<(long Done, long Total)>
