@@ -20,6 +20,8 @@ public sealed class FakeQmpServer : IDisposable
     private Socket? _client;
     private int _connections;
     private volatile bool _closed;
+    private volatile bool _isDumping;
+    private (long Done, long Total, string Status) _dump = (0, 0, "none");
 
     public FakeQmpServer(string path)
     {
@@ -226,7 +228,9 @@ public sealed class FakeQmpServer : IDisposable
             "system_reset" => Change("prelaunch", "RESET", """{"guest": false, "reason": "host-qmp-system-reset"}"""),
             _ => ("", $"The command {name} has not been found"),
         };
-        SendText(error is null ? $$"""{"return": {{answer}}, "id": {{id}}}""" + "\r\n" : $$"""{"id": {{id}}, "error": {"class": "GenericError", "desc": "{{error}}"}}""" + "\r\n");
+        SendText(error is null
+            ? $$"""{"return": {{answer}}, "id": {{id}} }""" + "\r\n"
+            : $$$"""{"id": {{{id}}}, "error": {"class": "GenericError", "desc": "{{{error}}}"}}""" + "\r\n");
     }
 
     private (string, string?) SetAction(JsonNode arguments)
@@ -250,11 +254,7 @@ public sealed class FakeQmpServer : IDisposable
         return ("{}", null);
     }
 
-    private (string, string?) Continue() => IsDumping ? ("", "There is a dump in process, please wait.") : Change("running", "RESUME");
-
-    private bool IsDumping { get; set; }
-
-    private (long Done, long Total, string Status) _dump = (0, 0, "none");
+    private (string, string?) Continue() => _isDumping ? ("", "There is a dump in process, please wait.") : Change("running", "RESUME");
 
     private string DumpState()
     {
@@ -280,7 +280,7 @@ public sealed class FakeQmpServer : IDisposable
         {
             _dump = (0, MemoryBytes, "active");
         }
-        IsDumping = true;
+        _isDumping = true;
         new Thread(() => FinishDump(descriptor)) { IsBackground = true }.Start();
         return ("{}", null);
     }
@@ -294,7 +294,7 @@ public sealed class FakeQmpServer : IDisposable
         {
             _dump = (error is null ? MemoryBytes : MemoryBytes / 2, MemoryBytes, error is null ? "completed" : "failed");
         }
-        IsDumping = false;
+        _isDumping = false;
         string said = error is null ? "" : $$""", "error": "{{error}}" """;
         SendEvent("DUMP_COMPLETED", $$"""{"result": {{DumpState()}}{{said}}}""");
     }
