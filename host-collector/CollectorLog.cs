@@ -118,7 +118,7 @@ internal static partial class CollectorLog
     public static partial void Faulted(this ILogger log, string who, Exception exception);
 
     [LoggerMessage(2400, LogLevel.Information, "{Guest}: connected to {Source}, CID {Cid}.")]
-    public static partial void MachineConnected(this ILogger log, string guest, string source, uint? cid);
+    public static partial void MachineConnected(this ILogger log, string guest, string source, string cid);
 
     [LoggerMessage(2401, LogLevel.Information, "{Guest}: {Source} is gone.")]
     public static partial void MachineGone(this ILogger log, string guest, string source);
@@ -138,10 +138,10 @@ internal static partial class CollectorLog
     [LoggerMessage(2411, LogLevel.Warning, "Case {Case}: an earlier watch has left it open, going on.")]
     public static partial void CaseAdopted(this ILogger log, string @case);
 
-    [LoggerMessage(2412, LogLevel.Warning, "Case {Case}: {Taken} memory: {Reason}.")]
+    [LoggerMessage(2412, LogLevel.Warning, "Case {Case}: memory taken: {Taken}; {Reason}.")]
     public static partial void MemoryNotTaken(this ILogger log, string @case, string taken, string reason);
 
-    [LoggerMessage(2413, LogLevel.Information, "Case {Case}: {Taken} memory, its guest goes on after {Seconds:F1} s.")]
+    [LoggerMessage(2413, LogLevel.Information, "Case {Case}: its guest goes on after {Seconds:F1} s; memory taken: {Taken}.")]
     public static partial void CaseReleased(this ILogger log, string @case, string taken, double seconds);
 
     [LoggerMessage(2414, LogLevel.Error, "{Guest}: its machine does not go on: {Reason}; retrying.")]

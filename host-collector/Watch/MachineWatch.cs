@@ -106,7 +106,7 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
             long bytes = await machine.QueryMemoryBytesAsync(stop).ConfigureAwait(false);
             _status = _status with { MemoryBytes = bytes };
             parts.Identities.Publish(guest, machine, bytes);
-            parts.Log.MachineConnected(guest, identity.Source, identity.Cid);
+            parts.Log.MachineConnected(guest, identity.Source, identity.Cid?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not known");
             Publish(WatchEvent.MachineConnected, guest);
             await keeper.AdoptAsync(machine, stop).ConfigureAwait(false);
             await LookUntilGoneAsync(machine, keeper, new HangRule(guest, parts), stop).ConfigureAwait(false);

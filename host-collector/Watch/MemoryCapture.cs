@@ -93,9 +93,18 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
             }
             less = $"another guest's memory was being written for {Units.Duration(wait)}";
         }
-        string? cut = await TakeMiniAsync(machine, file, stop).ConfigureAwait(false);
-        return (MemoryTaken.Mini, CaseFormats.Elf, string.Join("; ", ((string?[])[less, cut]).Where(r => !string.IsNullOrEmpty(r))) is { Length: > 0 } both ? both : null);
+        try
+        {
+            string? cut = await TakeMiniAsync(machine, file, stop).ConfigureAwait(false);
+            return (MemoryTaken.Mini, CaseFormats.Elf, Both(less, cut));
+        }
+        catch (Exception e) when (e is MachineException or IOException)
+        {
+            throw new MachineException(Both(less, e.Message)!, e);
+        }
     }
+
+    private static string? Both(string less, string? cut) => less.Length == 0 ? cut : cut is null ? less : $"{less}; {cut}";
 
     /// <returns>Why it is less than its reader wanted; null when it is not.</returns>
     private async Task<string?> TakeMiniAsync(IMachine machine, CaseFolder file, CancellationToken stop)
@@ -153,6 +162,8 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
     private void Publish(Fd target, CaseFolder file)
     {
         LinuxException.Check(Sys.Fsync(target.Value), "fsync", file.PartialVmcore);
+        // QEMU closes its descriptor a moment after it has said that it is through, and readers mind the lock.
+        LinuxException.Check(Sys.Unlock(target.Value), "flock", file.PartialVmcore);
         child.GiveToRead(file.PartialVmcore);
         LinuxException.Check(Sys.Rename(file.PartialVmcore, file.Vmcore), "rename", file.Vmcore);
         DurableFile.SyncFolder(file.Folder);

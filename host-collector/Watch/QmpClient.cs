@@ -28,6 +28,7 @@ internal sealed class QmpClient : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _reader;
     private volatile MachineException? _end;
+    private int _disposed;
     private long _lastId;
     private int _eventsInSecond;
     private long _second;
@@ -117,6 +118,10 @@ internal sealed class QmpClient : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
         await _stop.CancelAsync().ConfigureAwait(false);
         _socket.Dispose();
         await _reader.ConfigureAwait(false);

@@ -63,6 +63,7 @@ public static class Constants
     // sys/file.h
     public const int LOCK_EX = 2;
     public const int LOCK_NB = 4;
+    public const int LOCK_UN = 8;
 
     // poll.h, sys/epoll.h, sys/eventfd.h
     public const short POLLIN = 1;

@@ -277,6 +277,9 @@ public static unsafe class Sys
     /// <summary>Takes the exclusive flock(2) of an open file, which ends with the process; EAGAIN when another has it.</summary>
     public static int TryLock(int fd) => Result(LibC.Flock(fd, Constants.LOCK_EX | Constants.LOCK_NB));
 
+    /// <summary>Ends the flock(2) of an open file, also for whoever else has a duplicate of this descriptor.</summary>
+    public static int Unlock(int fd) => Result(LibC.Flock(fd, Constants.LOCK_UN));
+
     public static int Fsync(int fd) => Result(TmdsLibC.fsync(fd));
 
     public static int CurrentThreadId() => LibC.GetTid();

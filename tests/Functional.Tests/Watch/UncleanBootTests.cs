@@ -1,5 +1,4 @@
 using VsockPair.Cases;
-using VsockPair.Functional.Tests.Collector;
 using VsockPair.Storage;
 using VsockPair.TestKit.Qmp;
 

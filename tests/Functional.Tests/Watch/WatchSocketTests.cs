@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using VsockPair.Cases;
 using VsockPair.Commands;
@@ -57,7 +56,7 @@ public sealed class WatchSocketTests : IDisposable
     }
 
     [Fact]
-    public void Events_are_told_as_they_happen()
+    public async Task Events_are_told_as_they_happen()
     {
         using FakeQmpServer qemu = _lab.StartQemu();
         _lab.Start(o => o with { WaitForBoot = TimeSpan.FromSeconds(1) }, new() { TryAgain = TimeSpan.FromMilliseconds(100) });
@@ -74,7 +73,7 @@ public sealed class WatchSocketTests : IDisposable
         });
         Thread.Sleep(500);
         qemu.Panic();
-        List<JsonNode> told = listening.Result;
+        List<JsonNode> told = await listening;
         Assert.Equal(["case-opened", "case-memory", "case-released", "case-closed"], told.Select(e => (string?)e["event"]));
         Assert.All(told, e => Assert.Equal("web1", (string?)e["guest"]));
         Assert.Equal("full", (string?)told[1]["case"]!["memory"]!["taken"]);

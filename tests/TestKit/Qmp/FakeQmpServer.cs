@@ -133,7 +133,15 @@ public sealed class FakeQmpServer : IDisposable
     {
         Socket? client = _client;
         _client = null;
-        client?.Dispose();
+        try
+        {
+            // The thread that reads closes it: closing alone would not wake that.
+            client?.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The client was faster.
+        }
     }
 
     /// <summary>QEMU ends.</summary>
@@ -270,10 +278,12 @@ public sealed class FakeQmpServer : IDisposable
         lock (_gate)
         {
             descriptor = _descriptors[^1];
+            _descriptors.Remove(descriptor);
         }
         if (arguments["begin"] is not null)
         {
             // No memory: nothing can be read of a machine that is none.
+            Close(descriptor);
             return ("", "dump: no guest memory to dump");
         }
         lock (_gate)
@@ -289,6 +299,7 @@ public sealed class FakeQmpServer : IDisposable
     {
         Thread.Sleep(DumpTime);
         bool isWritten = Write(descriptor, DumpContent, DumpContent.Length) == DumpContent.Length;
+        Close(descriptor);
         string? error = DumpError ?? (isWritten ? null : "dump: failed to save memory: No space left on device");
         lock (_gate)
         {
