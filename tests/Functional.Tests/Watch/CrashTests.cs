@@ -162,7 +162,7 @@ public sealed class CrashTests : IDisposable
         CaseEvent ofLarge = _lab.AwaitCase(c => c is { Guest: "large", Released: not null }, "the large one's case");
         CaseEvent ofHuge = _lab.AwaitCase(c => c is { Guest: "huge", Released: not null }, "the huge one's case");
         Assert.Contains("MaxPause is 10s", ofLarge.Memory!.Reason, StringComparison.Ordinal);
-        Assert.Contains("all of its memory may take 1.0 PiB", ofHuge.Memory!.Reason, StringComparison.Ordinal);
+        Assert.Contains("all of its memory may take 1.1 PiB", ofHuge.Memory!.Reason, StringComparison.Ordinal);
         Assert.Equal((0, 0), (large.WholeDumps, huge.WholeDumps));
         Assert.Equal(("running", "running"), (large.State, huge.State));
     }
@@ -181,7 +181,7 @@ public sealed class CrashTests : IDisposable
         int overlaps = 0;
         TestStore.Await(() =>
         {
-            overlaps += Directory.GetFiles(StorePaths.Cases(_lab.Store), "vmcore.partial", SearchOption.AllDirectories).Length > 1 ? 1 : 0;
+            overlaps += _lab.Cases.Count == 2 && Directory.GetFiles(StorePaths.Cases(_lab.Store), "vmcore.partial", SearchOption.AllDirectories).Length > 1 ? 1 : 0;
             return _lab.Cases is { Count: 2 } cases && cases.All(c => c.Released is not null);
         }, "both go on");
         Assert.Equal(0, overlaps);

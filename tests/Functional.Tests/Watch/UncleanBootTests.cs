@@ -26,6 +26,7 @@ public sealed class UncleanBootTests : IDisposable
         Boot(Now.AddMinutes(-1), null, null);
         // Long ago: a store that is older than its crash service.
         Boot(Now.AddDays(-3), Now.AddDays(-2), "lost");
+        Boot(Now.AddDays(-2), Now.AddDays(-1), "goodbye");
         using FakeQmpServer qemu = _lab.StartQemu();
         _lab.Start(times: new() { Scan = TimeSpan.FromMilliseconds(200), TryAgain = TimeSpan.FromMilliseconds(100) });
         Thread.Sleep(1500);
