@@ -15,8 +15,10 @@ namespace VsockPair.GuestAgent;
 /// </summary>
 internal sealed class Agent : IDisposable
 {
-    private Agent(GuestIdentity identity, AgentState state, IHostConnector host, StopRequest stop, Timings timings, MetadataFiles metadata, PstoreRecords pstore)
+    private Agent(
+        GuestPaths paths, GuestIdentity identity, AgentState state, IHostConnector host, StopRequest stop, Timings timings, MetadataFiles metadata, PstoreRecords pstore)
     {
+        Paths = paths;
         Identity = identity;
         State = state;
         Host = host;
@@ -25,6 +27,8 @@ internal sealed class Agent : IDisposable
         Metadata = metadata;
         Pstore = pstore;
     }
+
+    public GuestPaths Paths { get; }
 
     public GuestIdentity Identity { get; }
 
@@ -49,6 +53,9 @@ internal sealed class Agent : IDisposable
 
     /// <summary>As <see cref="Trace"/>.</summary>
     public TraceControl? Control { get; private init; }
+
+    /// <summary>Null where the guest has none.</summary>
+    public PersistentRing? Persistent { get; private init; }
 
     public LocalClock? LocalClock { get; private init; }
 
@@ -78,11 +85,12 @@ internal sealed class Agent : IDisposable
         kmsg?.Start();
         PstoreRecords.NoteMissing(paths, notes);
         MetadataFiles metadata = new(paths, instance is null ? null : top, instance, timings.Refresh, notes);
-        return new Agent(identity, state, host, stop, timings, metadata, new PstoreRecords(paths, options.RemoveAcknowledged))
+        return new Agent(paths, identity, state, host, stop, timings, metadata, new PstoreRecords(paths, options.RemoveAcknowledged))
         {
             Notes = notes,
             Trace = trace,
             Control = control,
+            Persistent = PersistentRing.Open(top, options, paths, identity.BootId, timings),
             LocalClock = instance is null ? null : new LocalClock(top!),
             Kmsg = kmsg,
         };

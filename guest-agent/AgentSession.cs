@@ -1,3 +1,4 @@
+using VsockPair.GuestAgent.Checks;
 using VsockPair.GuestAgent.Connections;
 using VsockPair.GuestAgent.Files;
 using VsockPair.GuestAgent.Metadata;
@@ -20,12 +21,14 @@ internal sealed class AgentSession : ITraceSession, IDisposable
     private readonly Agent _agent;
     private readonly SessionLink _link;
     private readonly FrameChannel _control;
+    private readonly ReadinessReporter _readiness;
     private readonly FileOffers _files;
     private readonly WakeEvent _probeWake = new();
     private readonly Thread _probe;
     private long _heardAt = Environment.TickCount64;
     private ulong _heartbeats;
     private SessionLink _traceLink;
+    private readonly bool _takesPrevious;
     private bool _isTraceJoined;
     private bool _awaitsCollector;
     private bool _collectorStops;
@@ -35,7 +38,9 @@ internal sealed class AgentSession : ITraceSession, IDisposable
         _agent = agent;
         _link = new SessionLink(agent.Identity.BootId, welcome, agent.Timings);
         _traceLink = _link;
+        _takesPrevious = welcome.Capabilities?.HasFlag(CollectorCapabilities.PreviousTrace) == true;
         _control = new FrameChannel(socket, agent.Stop.Wake, IsSendHopeless);
+        _readiness = new ReadinessReporter(agent.Paths, _control);
         _files = new FileOffers(_control, agent.Hashes, Acknowledged);
         _probe = new Thread(ProbePath, 128 * 1024) { Name = "probe", IsBackground = true };
         agent.State.Change(agent.State.Ring.InSession(welcome.Session));
@@ -76,9 +81,14 @@ internal sealed class AgentSession : ITraceSession, IDisposable
     {
         _probe.Start();
         _agent.Kmsg?.Join(_link);
+        _readiness.Report();
         _agent.Control?.Begin(this);
         _agent.Metadata.OfferAll(_files, _agent.Control?.RequestedEvents ?? []);
         _agent.Pstore.OfferAll(_files);
+        if (_takesPrevious)
+        {
+            _agent.Persistent?.OfferAll(_files);
+        }
         Timings timings = _agent.Timings;
         Recurring heartbeat = new(timings.Heartbeat);
         Recurring counters = new(timings.Counters);
@@ -90,6 +100,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
             TakeFrames();
             _files.Step();
             _agent.Control?.Step();
+            _agent.Persistent?.Step();
             JoinTrace();
             if (flush.IsDue())
             {
@@ -108,6 +119,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
             {
                 _agent.Metadata.OfferChanged(_files);
                 _agent.Pstore.OfferNew(_files);
+                _readiness.Report();
             }
             CheckAlive();
             int due = Math.Min(flush.MillisecondsLeft, Math.Min(heartbeat.MillisecondsLeft, counters.MillisecondsLeft));
@@ -220,6 +232,7 @@ internal sealed class AgentSession : ITraceSession, IDisposable
     private void Acknowledged(OfferedFile file)
     {
         _agent.Pstore.Acknowledged(file);
+        _agent.Persistent?.Acknowledged(file, _files);
         _agent.Control?.Acknowledged(file.Name);
         _awaitsCollector &= file.Name != MetadataFiles.HeaderPage;
     }

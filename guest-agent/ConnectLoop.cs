@@ -13,6 +13,7 @@ internal sealed class ConnectLoop(Agent agent)
         while (!agent.Stop.IsRequested)
         {
             agent.Control?.Step();
+            agent.Persistent?.Step();
             long start = Environment.TickCount64;
             try
             {

@@ -1,6 +1,7 @@
 using VsockPair.GuestAgent;
 using VsockPair.GuestAgent.Configuration;
 using VsockPair.GuestAgent.Connections;
+using VsockPair.GuestAgent.Checks;
 
 // vsockpair-agent: this guest's trace, kernel log and crash records → the collector on its host.
 //
@@ -9,6 +10,7 @@ using VsockPair.GuestAgent.Connections;
 //   Tracing/        TraceInstance (the ring) → CpuStream (a thread per vCPU) → RecordStage (splice or read) → bulk connection
 //   Kmsg/           KmsgReader → KmsgStream → kmsg connection
 //   Files/          FileOffers: Metadata/ and Pstore/ over the control connection
+//   Checks/         would a crash be caught? For "check", and for the host
 //   Connections/    SessionStream, the life of a stream's thread; handshake, frames, the probe of the path
 
 CommandLine commandLine = CommandLine.Parse(args, Environment.GetEnvironmentVariables());
@@ -38,6 +40,12 @@ if (commandLine.ConfigurationFaults.Count > 0)
 try
 {
     GuestPaths paths = new();
+    AgentOptions options = commandLine.Options;
+    VsockConnector host = new(options.Host);
+    if (commandLine.Command == AgentCommand.Check)
+    {
+        return CheckCommand.Run(options, paths, host, commandLine.Json);
+    }
     GuestIdentity identity = GuestIdentity.Read(paths);
     using StopRequest stop = new();
     stop.OnSignals();
@@ -47,8 +55,7 @@ try
         AgentLog.Error($"another vsockpair-agent is running in this guest (it holds {paths.State}/lock)");
         return ExitCode.Failed;
     }
-    AgentOptions options = commandLine.Options;
-    using Agent agent = Agent.Start(options, paths, identity, state, new VsockConnector(options.Host), stop, new Timings());
+    using Agent agent = Agent.Start(options, paths, identity, state, host, stop, new Timings());
     new ConnectLoop(agent).Run();
     AgentLog.Info("stopped");
     return ExitCode.Done;

@@ -33,6 +33,9 @@ internal sealed class Timings
     /// <summary>How long a trace that the host asked for outlives its session: several times what a collector's restart takes.</summary>
     public TimeSpan Orphaned { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long the persistent trace ring may wait for a session before it records this boot.</summary>
+    public TimeSpan PreviousWait { get; init; } = TimeSpan.FromMinutes(1);
+
     public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromSeconds(0.1);
     public TimeSpan LongestBackoff { get; init; } = TimeSpan.FromSeconds(5);
 }

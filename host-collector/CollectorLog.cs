@@ -4,7 +4,7 @@ using VsockPair.Sessions;
 namespace VsockPair;
 
 /// <summary>
-/// Every line that the two services log. Ids are a contract: 2000 listening, 2100 sessions, 2200 storage, 2300 the services, 2400 watch; a retired one is never used again.
+/// Every line that the two services log. Ids are a contract: 2000 listening, 2100 sessions, 2200 storage, 2300 the services, 2400 watch, 2500 cases; a retired one is never used again.
 /// Guest text reaches a line only through TerminalText.EscapeShort.
 /// </summary>
 internal static partial class CollectorLog
@@ -56,6 +56,9 @@ internal static partial class CollectorLog
 
     [LoggerMessage(2110, LogLevel.Warning, "{Guest}: metadata file {Name} is not kept: this boot, or all of this guest's together, has as many as it may; ignoring.")]
     public static partial void MetadataRefused(this ILogger log, string guest, string name);
+
+    [LoggerMessage(2112, LogLevel.Information, "{Guest}: stored what the persistent trace ring held of the boot before {Boot}.")]
+    public static partial void PreviousStored(this ILogger log, string guest, string boot);
 
     [LoggerMessage(2111, LogLevel.Information, "{Guest}: trace {Verb} by uid {Uid} ({Wanted}): {Outcome}.")]
     public static partial void TraceChanged(this ILogger log, string guest, string verb, uint uid, string wanted, string outcome);
@@ -113,6 +116,12 @@ internal static partial class CollectorLog
 
     [LoggerMessage(2304, LogLevel.Error, "Stopping: {Folder} cannot be finished: {Reason}; ignoring, the next start tries it again.")]
     public static partial void BootNotFinished(this ILogger log, string folder, string reason);
+
+    [LoggerMessage(2500, LogLevel.Information, "Case {Case}: removed its memory, {Bytes} bytes ({Why}).")]
+    public static partial void MemoryRemoved(this ILogger log, string @case, long bytes, string why);
+
+    [LoggerMessage(2501, LogLevel.Information, "Case {Case}: removed, {Bytes} bytes ({Why}).")]
+    public static partial void CaseRemoved(this ILogger log, string @case, long bytes, string why);
 
     [LoggerMessage(2303, LogLevel.Critical, "{Who} failed; the service ends.")]
     public static partial void Faulted(this ILogger log, string who, Exception exception);

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using VsockPair.Cases;
 using VsockPair.Listening;
 using VsockPair.Options;
 using VsockPair.Sessions;
@@ -19,6 +20,8 @@ internal static class CollectorServices
         .AddSingleton(options.Store)
         .AddSingleton<DiskState>()
         .AddSingleton<HostAge>()
+        .AddSingleton(provider => new CasePins(
+            provider.GetRequiredService<CollectorStore>().Folder, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<CasePins>>()))
         .AddSingleton<Retention>()
         .AddSingleton(new CompressionTimes())
         .AddHostedService<Housekeeping>()

@@ -43,9 +43,19 @@ internal static class Program
 
         Command export = new("export", ExportCommand.Description)
         {
-            line.Guest, line.OutputFile, line.Format, line.Cpu, line.Clock, line.HostTrace, line.Since, line.Until, line.Boot,
+            line.GuestOrCase, line.OutputFile, line.Format, line.Cpu, line.Clock, line.HostTrace, line.Since, line.Until, line.Boot, line.WithMemory,
         };
         export.SetAction(parsed => ExportCommand.Run(line.ContextOf(parsed, output, error), line.ExportOf(parsed)));
+
+        Command cases = new("cases", "The crashes of guests, and what there is of one of them") { line.OptionalCase, line.Json };
+        cases.SetAction(parsed => CasesCommand.Run(line.CaseContextOf(parsed, output, error), parsed.GetValue(line.OptionalCase), parsed.GetValue(line.Json)));
+
+        Command debug = new("debug", "Opens the memory of a case in crash, with the vmlinux that belongs to it") { line.Case, line.Print };
+        debug.SetAction(parsed => DebugCommand.Run(line.CaseContextOf(parsed, output, error), parsed.GetRequiredValue(line.Case), parsed.GetValue(line.Print)));
+
+        Command assemble = new("assemble", "Makes the parts of a case; watch runs it") { line.Case, line.Final };
+        assemble.Hidden = true;
+        assemble.SetAction(parsed => AssembleCommand.Run(line.CaseContextOf(parsed, output, error), parsed.GetRequiredValue(line.Case), parsed.GetValue(line.Final)));
 
         TraceCommandLine traceLine = new();
         Command trace = new("trace", "Show or change, for a time, what a guest records") { line.Guest, line.Json };
@@ -64,7 +74,7 @@ internal static class Program
 
         RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
         {
-            line.Config, line.Store, serve, watch, guests, kmsg, tail, losses, export, trace, dump, readMemory,
+            line.Config, line.Store, serve, watch, guests, kmsg, tail, losses, export, trace, cases, debug, dump, assemble, readMemory,
         };
         root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
         root.Directives.Clear();

@@ -30,6 +30,9 @@ internal sealed class AgentOptions
     /// <summary><c>[Control] AllowDynamicDebug=</c>: also switch on debug messages of the guest's kernel, for all who read its log.</summary>
     public bool AllowDynamicDebug { get; set; }
 
+    /// <summary><c>[PersistentRing] Events=</c>, as <see cref="Events"/>: what the trace ring that survives a reboot records, where the guest has one. Nothing when empty.</summary>
+    public IReadOnlyList<string> PersistentEvents { get; set; } = ["sched:sched_switch"];
+
     /// <summary><c>[Pstore] RemoveAcknowledged=</c>: unlink a crash record once the collector has it on its disk.</summary>
     public bool RemoveAcknowledged { get; set; }
 }

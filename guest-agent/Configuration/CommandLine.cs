@@ -5,6 +5,7 @@ namespace VsockPair.GuestAgent.Configuration;
 internal enum AgentCommand
 {
     Run,
+    Check,
     Help,
     Version,
 }
@@ -16,20 +17,26 @@ internal sealed class CommandLine
 {
     public const string Usage = """
         usage: vsockpair-agent [run] [--config FILE] [--host CID:PORT] [--event SYSTEM[:EVENT]]... [--buffer-kb N] [--flush SECONDS]
+               vsockpair-agent check [--json] [--config FILE] [--host CID:PORT]
                vsockpair-agent --version | --help
 
         Sends this guest's kernel trace, kernel log and crash records to the collector on its host.
+        check: would a crash of this guest be caught? What is missing comes first, with what mends it. Exits with 1 when something is missing.
 
           --config FILE           default /etc/vsockpair/agent.conf, with its drop-ins in agent.conf.d/
           --host CID:PORT         the collector's vsock address, default 2:829
           --event SYSTEM[:EVENT]  record this instead of the configured events; may be repeated; * and ? allowed
           --buffer-kb N           trace ring per vCPU in KiB
           --flush SECONDS         how long the events of a quiet vCPU may wait, default 1
+          --json                  for programs: {"ok":…,"checks":[{"check":…,"ok":…,"text":…,"fix":…}]}; ok is null for what need not be there
         """;
 
     public AgentCommand Command { get; init; }
 
     public AgentOptions Options { get; init; } = new();
+
+    /// <summary>Of <see cref="AgentCommand.Check"/>.</summary>
+    public bool Json { get; init; }
 
     /// <summary>Wrong use of the command line, one line each: exit 2.</summary>
     public List<string> UsageFaults { get; init; } = [];
@@ -44,11 +51,22 @@ internal sealed class CommandLine
         List<string> events = [];
         string? file = null;
         AgentCommand command = AgentCommand.Run;
+        bool json = false;
         for (int i = 0; i < arguments.Count; i++)
         {
             string name = arguments[i];
             if (name == "run" && i == 0)
             {
+                continue;
+            }
+            if (name == "check" && i == 0)
+            {
+                command = AgentCommand.Check;
+                continue;
+            }
+            if (name == "--json" && command == AgentCommand.Check)
+            {
+                json = true;
                 continue;
             }
             if (name is "--help" or "-h" or "--version")
@@ -96,7 +114,7 @@ internal sealed class CommandLine
 
         List<string> configurationFaults = [];
         AgentOptions options = new();
-        if (command == AgentCommand.Run)
+        if (command is AgentCommand.Run or AgentCommand.Check)
         {
             ApplyConfiguration(options, file, environment, configurationFaults);
         }
@@ -107,7 +125,7 @@ internal sealed class CommandLine
                 usageFaults.Add($"{name}: {fault}");
             }
         }
-        return new CommandLine { Command = command, Options = options, UsageFaults = usageFaults, ConfigurationFaults = configurationFaults };
+        return new CommandLine { Command = command, Options = options, Json = json, UsageFaults = usageFaults, ConfigurationFaults = configurationFaults };
     }
 
     private static void ApplyConfiguration(AgentOptions options, string? file, System.Collections.IDictionary environment, List<string> faults)

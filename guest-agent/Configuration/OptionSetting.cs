@@ -24,13 +24,9 @@ internal static class OptionSetting
                 options.Host = host;
                 return null;
             case "Trace.Events":
-                string[] events = value.Split([' ', '\t', ','], StringSplitOptions.RemoveEmptyEntries);
-                if (Array.Find(events, e => !TraceNames.IsEvent(e)) is string bad)
-                {
-                    return $"\"{bad}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
-                }
-                options.Events = events;
-                return null;
+                return ApplyEvents(value, events => options.Events = events);
+            case "PersistentRing.Events":
+                return ApplyEvents(value, events => options.PersistentEvents = events);
             case "Trace.BufferKb":
                 if (!int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int kb) || kb is < Wire.MinTraceBufferKb or > Wire.MaxTraceBufferKb)
                 {
@@ -56,6 +52,17 @@ internal static class OptionSetting
             default:
                 return "there is no such setting";
         }
+    }
+
+    private static string? ApplyEvents(string value, Action<string[]> set)
+    {
+        string[] events = value.Split([' ', '\t', ','], StringSplitOptions.RemoveEmptyEntries);
+        if (Array.Find(events, e => !TraceNames.IsEvent(e)) is string bad)
+        {
+            return $"\"{bad}\" is no event: write SYSTEM or SYSTEM:EVENT, e.g. sched:sched_switch";
+        }
+        set(events);
+        return null;
     }
 
     private static string? ApplySwitch(string value, Action<bool> set)

@@ -5,7 +5,7 @@ using VsockPair.Protocol;
 namespace VsockPair.GuestAgent.Pstore;
 
 /// <summary>
-/// Crash records that survived the last reboot. Both places are looked through at each session's start and again in its course: systemd-pstore moves
+/// Crash records that survived the last reboot, and the logs that kdump has saved. All places are looked through at each session's start and again in its course: systemd-pstore moves
 /// records from one to the other at any time, and the collector knows what it has already by its hash.
 /// </summary>
 internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
@@ -42,14 +42,14 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
     /// <summary>Unlinking a record erases its zone: only when the guest's operator asked for it, and the collector has it.</summary>
     public void Acknowledged(OfferedFile file)
     {
-        if (!removeAcknowledged || file.Kind != OfferedKind.Pstore)
+        if (!removeAcknowledged || file.Kind != OfferedKind.Pstore || KdumpLogs.IsOne(paths, file.Path!))
         {
             return;
         }
         try
         {
             // Another record may have taken its name meanwhile.
-            if (Describe(file.Path!).HashKey != file.HashKey)
+            if (Describe(file.Path!, file.Name, out _).HashKey != file.HashKey)
             {
                 AgentLog.Warning($"{file.Path} has changed since it was sent and is not removed");
                 return;
@@ -74,7 +74,7 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
             {
                 try
                 {
-                    found.Add(Describe(path));
+                    found.Add(Describe(path, Path.GetFileName(path), out _));
                 }
                 catch (LinuxException e)
                 {
@@ -83,6 +83,7 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
                 }
             }
         }
+        found.AddRange(KdumpLogs.Newest(paths));
         return found;
     }
 
@@ -99,11 +100,12 @@ internal sealed class PstoreRecords(GuestPaths paths, bool removeAcknowledged)
         }
     }
 
-    private static OfferedFile Describe(string path)
+    /// <exception cref="LinuxException">It is gone, or cannot be read.</exception>
+    internal static OfferedFile Describe(string path, string name, out long bytes)
     {
         using Fd file = Fd.Own(Sys.Open(path, Constants.O_RDONLY), "open", path);
-        LinuxException.Check(Sys.Status(file.Value, out long bytes, out long modified), "fstat", path);
-        return new OfferedFile(OfferedKind.Pstore, Path.GetFileName(path), () => new FileSource(path))
+        LinuxException.Check(Sys.Status(file.Value, out bytes, out long modified), "fstat", path);
+        return new OfferedFile(OfferedKind.Pstore, name, () => new FileSource(path))
         {
             Path = path,
             Modified = modified,

@@ -110,4 +110,5 @@ internal sealed record MissingPart(string Part, string Reason);
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(Storage.RfcTimeConverter)])]
 [JsonSerializable(typeof(CaseEvent))]
 [JsonSerializable(typeof(CaseManifest))]
+[JsonSerializable(typeof(MemoryRing))]
 internal sealed partial class CaseJson : JsonSerializerContext;

@@ -1,3 +1,5 @@
+using VsockPair.Options;
+
 namespace VsockPair.Commands;
 
 /// <summary>What a reading command works with: the store, and where its answer goes.</summary>
@@ -5,6 +7,9 @@ namespace VsockPair.Commands;
 /// <param name="Error">For remarks that do not belong to the answer.</param>
 internal sealed record CommandContext(string Store, TextWriter Output, TextWriter Error, TimeProvider Time)
 {
+    /// <summary>Where a vmlinux is looked for.</summary>
+    public WatchOptions Watch { get; init; } = new();
+
     /// <summary>Whether text for people may be coloured.</summary>
     public bool HasColours { get; init; }
 }

@@ -10,4 +10,6 @@ namespace VsockPair.Commands;
 [JsonSerializable(typeof(GuestReport))]
 [JsonSerializable(typeof(RecordedTrace))]
 [JsonSerializable(typeof(IReadOnlyCollection<LossSum>))]
+[JsonSerializable(typeof(IReadOnlyList<CaseSummary>))]
+[JsonSerializable(typeof(CaseView))]
 internal sealed partial class CommandJson : JsonSerializerContext;

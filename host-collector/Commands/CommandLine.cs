@@ -45,7 +45,7 @@ internal sealed class CommandLine(bool colours)
 
     public Option<string?> OutputFile { get; } = new("--output", "-o")
     {
-        Description = "Where to, - for standard output (not dat); the suffix says the format (default ./NAME-UTC.dat)", HelpName = "FILE",
+        Description = "Where to, - for standard output (not dat); the suffix says the format (default ./NAME-UTC.dat, of a case ./ID.tar.zst)", HelpName = "FILE",
     };
 
     public Option<ExportFormat?> Format { get; } = FormatOption();
@@ -79,8 +79,21 @@ internal sealed class CommandLine(bool colours)
 
     public Argument<string> Guest { get; } = new("NAME") { Description = "A guest, as guests shows it", Validators = { RefuseOption } };
 
+    public Argument<string> GuestOrCase { get; } = new("NAME|ID") { Description = "A guest, as guests shows it, or a case, as cases shows it", Validators = { RefuseOption } };
+
     public Argument<string?> OptionalGuest { get; } =
         new("NAME") { Description = "One guest, in detail", Arity = ArgumentArity.ZeroOrOne, Validators = { RefuseOption } };
+
+    public Argument<string> Case { get; } = new("ID") { Description = "A case, as cases shows it, or last", Validators = { RefuseOption } };
+
+    public Argument<string?> OptionalCase { get; } =
+        new("ID") { Description = "One case, or last, in detail", Arity = ArgumentArity.ZeroOrOne, Validators = { RefuseOption } };
+
+    public Option<bool> Print { get; } = new("--print") { Description = "Only show the command line" };
+
+    public Option<bool> Final { get; } = new("--final") { Description = "Nothing more is waited for" };
+
+    public Option<bool> WithMemory { get; } = new("--memory") { Description = "Of a case: with the guest's memory, and all the secrets in it" };
 
     /// <exception cref="CommandFailure">Options that do not go together.</exception>
     public KmsgRequest KmsgOf(ParseResult parsed)
@@ -104,8 +117,8 @@ internal sealed class CommandLine(bool colours)
     }
 
     public ExportRequest ExportOf(ParseResult parsed) => new(
-        parsed.GetRequiredValue(Guest), SelectionOf(parsed), parsed.GetValue(Cpu) ?? [], parsed.GetValue(OutputFile), parsed.GetValue(Format),
-        parsed.GetValue(Clock) == HostClock, parsed.GetValue(HostTrace));
+        parsed.GetRequiredValue(GuestOrCase), SelectionOf(parsed), parsed.GetValue(Cpu) ?? [], parsed.GetValue(OutputFile), parsed.GetValue(Format),
+        parsed.GetValue(Clock) == HostClock, parsed.GetValue(HostTrace), parsed.GetValue(WithMemory));
 
     private Selection SelectionOf(ParseResult parsed) => new(parsed.GetValue(Since), parsed.GetValue(Until), parsed.GetValue(Boot));
 
@@ -149,6 +162,18 @@ internal sealed class CommandLine(bool colours)
             OptionsOf(parsed);
         }
         return new CommandContext(Path.GetFullPath(parsed.GetRequiredValue(Store)), output, error, TimeProvider.System) { HasColours = colours };
+    }
+
+    /// <summary>Commands about cases need to know where a vmlinux may be; they too work beside a broken configuration.</summary>
+    public CommandContext CaseContextOf(ParseResult parsed, TextWriter output, TextWriter error)
+    {
+        CommandContext context = ContextOf(parsed, output, error);
+        CollectorOptions? options = OptionsReader.Read(parsed.GetValue(Config), Environment.GetEnvironmentVariables(), out IReadOnlyList<string> faults);
+        if (options is null)
+        {
+            error.WriteLine($"the configuration has faults, so [Watch] Vmlinux and Debuginfod are not known: {faults[0]}");
+        }
+        return context with { Watch = options?.Watch ?? new WatchOptions() };
     }
 
     private static Option<TimePoint?> TimeOption(string name, string alias, string description) => new(name, alias)

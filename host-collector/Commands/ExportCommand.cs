@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using VsockPair.Cases;
 using VsockPair.Clocks;
 using VsockPair.Export;
 using VsockPair.History;
@@ -10,8 +11,9 @@ namespace VsockPair.Commands;
 /// <summary>What <c>vsockpair export</c> was asked for.</summary>
 /// <param name="OnHostClock">Time stamps of the host's realtime instead of the guest's trace clock.</param>
 /// <param name="HostTrace">The host's own trace.dat, on whose clock the time stamps shall be.</param>
+/// <param name="WithMemory">Of a case.</param>
 internal sealed record ExportRequest(
-    string Guest, Selection Selection, IReadOnlyList<int> Cpus, string? Output, ExportFormat? Format, bool OnHostClock = false, string? HostTrace = null);
+    string Guest, Selection Selection, IReadOnlyList<int> Cpus, string? Output, ExportFormat? Format, bool OnHostClock = false, string? HostTrace = null, bool WithMemory = false);
 
 /// <summary>
 /// <c>vsockpair export NAME</c>: the trace of one boot, or a stretch of it, in a format of other tools, from files alone. Without a range the newest boot. A range in
@@ -20,38 +22,57 @@ internal sealed record ExportRequest(
 internal static class ExportCommand
 {
     public const string Description =
-        "A guest's trace for other tools: .dat trace-cmd and KernelShark, .pftrace Perfetto, .txt as trace-cmd report prints, .ndjson one event a line";
+        "A guest's trace for other tools: .dat trace-cmd and KernelShark, .pftrace Perfetto, .txt as trace-cmd report prints, .ndjson one event a line; or a case: .tar.zst, one file to send";
 
     public static int Run(CommandContext context, ExportRequest request)
     {
-        ExportFormat format = FormatOf(request);
+        if (CasePaths.IsId(request.Guest) || (request.Guest == StoredCase.Last && !StoredGuest.Names(context.Store).Contains(StoredCase.Last)))
+        {
+            return CaseExport.Run(context, request);
+        }
+        ExportFormat format = FormatOf(request, ExportFormat.TraceDat);
+        if (format.Create is null || request.WithMemory)
+        {
+            throw new CommandFailure(ExitCode.Usage, $".{ExportFormat.Archive} and --memory are for a case; vsockpair cases lists them");
+        }
         StoredGuest guest = StoredGuest.Find(context.Store, request.Guest);
         ExportSource source = Choose(context, request, guest);
-        source = source with { Times = TimesOf(request, format, source) };
-        string path = request.Output ?? DefaultPath(guest, format, context.Time);
+        return Write(context, request, format, source, request.Output ?? DefaultPath(guest, format, context.Time), () => NothingFound(guest, request));
+    }
 
+    /// <param name="nothingFound">What to say when no event is in the range.</param>
+    public static int Write(CommandContext context, ExportRequest request, ExportFormat format, ExportSource source, string path, Func<CommandFailure> nothingFound)
+    {
+        source = source with { Times = TimesOf(request, format, source) };
+        ToFile(context, path, format.CanBeStreamed, (file, progress, stop) =>
+        {
+            IExporter exporter = format.Create!();
+            using (exporter as IDisposable)
+            {
+                ExportCounts counts = exporter.Write(source, file, progress, stop);
+                return counts.Events == 0 ? throw nothingFound() : () => Report(context.Error, source, path, counts);
+            }
+        });
+        return ExitCode.Done;
+    }
+
+    /// <summary>Writes a file that is there whole or not at all, whoever interrupts it.</summary>
+    /// <param name="write">Returns what there is to say once it has its name.</param>
+    public static void ToFile(CommandContext context, string path, bool canBeStreamed, Func<Stream, ProgressBar, CancellationToken, Action> write)
+    {
         using CancellationTokenSource stop = new();
         using PosixSignalRegistration interrupt = Catch(PosixSignal.SIGINT, stop);
         using PosixSignalRegistration terminate = Catch(PosixSignal.SIGTERM, stop);
         try
         {
-            ExportCounts counts;
-            using (ExportFile file = ExportFile.Create(path, format.CanBeStreamed))
+            Action report;
+            using (ExportFile file = ExportFile.Create(path, canBeStreamed))
             using (ProgressBar progress = new(context.Error, shown: !Console.IsErrorRedirected, context.Time))
             {
-                IExporter exporter = format.Create();
-                using (exporter as IDisposable)
-                {
-                    counts = exporter.Write(source, file.Stream, progress, stop.Token);
-                }
-                if (counts.Events == 0)
-                {
-                    throw NothingFound(guest, request);
-                }
+                report = write(file.Stream, progress, stop.Token);
                 file.Publish();
             }
-            Report(context.Error, source, path, counts);
-            return ExitCode.Done;
+            report();
         }
         catch (OperationCanceledException)
         {
@@ -59,16 +80,10 @@ internal static class ExportCommand
         }
     }
 
-    private static ExportFormat FormatOf(ExportRequest request)
-    {
-        if (request.Format is not null)
-        {
-            return request.Format;
-        }
-        string suffix = Path.GetExtension(request.Output ?? "x.dat").TrimStart('.');
-        return ExportFormat.TryFind(suffix) ?? throw new CommandFailure(
+    /// <param name="byDefault">Where neither an option nor a name says it.</param>
+    public static ExportFormat FormatOf(ExportRequest request, string byDefault) =>
+        request.Format ?? ExportFormat.OfPath(request.Output ?? "." + byDefault) ?? throw new CommandFailure(
             ExitCode.Usage, $"the name {TerminalText.Escape(request.Output!)} does not say the format; add --format, one of {ExportFormat.Names}");
-    }
 
     private static ExportSource Choose(CommandContext context, ExportRequest request, StoredGuest guest)
     {
@@ -128,7 +143,7 @@ internal static class ExportCommand
         return request.HostTrace is null ? ExportTimes.HostRealTime(clock) : ExportTimes.HostTrace(clock, HostTraceFile.Read(request.HostTrace));
     }
 
-    private static ExportSource Only(IReadOnlyList<int> cpus, ExportSource source)
+    public static ExportSource Only(IReadOnlyList<int> cpus, ExportSource source)
     {
         if (cpus.Count == 0)
         {

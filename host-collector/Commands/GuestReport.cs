@@ -66,6 +66,10 @@ internal sealed record GuestReport
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ClockReport? Clock { get; init; }
 
+    /// <summary>Where one guest was asked for.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public CrashReadiness? Crash { get; init; }
+
     public static GuestReport Of(StoredGuest guest, CollectorStatus? status, DateTimeOffset now, TextWriter remarks)
     {
         StoredBoot? boot = guest.NewestBoot;

@@ -21,6 +21,10 @@ internal static class GuestsCommand
             : [.. StoredGuest.Names(context.Store).Select(n => StoredGuest.Open(context.Store, n))];
         CollectorStatus? status = LiveStatus.TryAsk(context.Store, out string missing);
         GuestReport[] reports = [.. guests.Select(g => GuestReport.Of(g, status, now, context.Error))];
+        if (name is not null)
+        {
+            reports[0] = reports[0] with { Crash = CrashReadiness.Of(guests[0], context.Store) };
+        }
         if (name is not null && guests[0].NewestBoot is StoredBoot boot && ClockModel.Load(boot, context.Error) is ClockModel clock)
         {
             reports[0] = reports[0] with { Clock = ClockReport.Of(clock) };
@@ -109,9 +113,21 @@ internal static class GuestsCommand
         {
             facts.Add("note", TerminalText.Escape(note));
         }
+        WriteCrash(facts, report.Crash!);
         facts.Write(output);
         WriteStreams(output, report.Streams ?? []);
         WriteBoots(output, guest);
+    }
+
+    /// <summary>The verdict, then a line for each thing that is missing.</summary>
+    private static void WriteCrash(Table facts, CrashReadiness crash)
+    {
+        facts.Add("crash caught", crash.Text);
+        foreach (CrashCheck check in crash.Checks.Where(c => c.Ok == false))
+        {
+            string fix = check.Fix.Length == 0 ? "" : $"; to mend it: {TerminalText.Escape(check.Fix)}";
+            facts.Add("missing", $"{check.Side} {TerminalText.Escape(check.Check)}: {TerminalText.Escape(check.Text)}{fix}");
+        }
     }
 
     private static void WriteClock(Table facts, ClockReport? clock, DateTimeOffset now)

@@ -14,6 +14,10 @@ internal sealed class KmsgChoice(IKmsgPrinter printer, StoredBoot boot, ClockMod
 
     public int Shown { get; private set; }
 
+    /// <summary>Records of this boot that were stored and that retention removed, oldest first: their highest sequence, or null.</summary>
+    public static ulong? RemovedUpTo(StoredGuest guest, StoredBoot boot, TextWriter remarks) =>
+        LossLedger.Read(StorePaths.Losses(guest.Folder), remarks).Where(l => l.Boot == boot.Name && l.Stream == KmsgStream.Name).Max(l => l.Last);
+
     public bool Take(in KmsgRecord record)
     {
         ulong next = _next;

@@ -1,6 +1,5 @@
 using VsockPair.Clocks;
 using VsockPair.History;
-using VsockPair.Storage;
 
 namespace VsockPair.Commands;
 
@@ -113,12 +112,6 @@ internal sealed class KmsgCommand
         {
             log.Seek(from);
         }
-        return (log, new KmsgChoice(_printer, boot, clock, from, to, RemovedUpTo(boot)));
+        return (log, new KmsgChoice(_printer, boot, clock, from, to, KmsgChoice.RemovedUpTo(_guest, boot, _context.Error)));
     }
-
-    /// <summary>Records of this boot that were stored and that retention removed, oldest first: their highest sequence, or null.</summary>
-    private ulong? RemovedUpTo(StoredBoot boot) =>
-        LossLedger.Read(StorePaths.Losses(_guest.Folder), _context.Error)
-            .Where(l => l.Boot == boot.Name && l.Stream == "kmsg")
-            .Max(l => l.Last);
 }

@@ -65,6 +65,26 @@ internal sealed class KmsgLog(StoredBoot boot) : IDisposable
         _first = low > 1 ? files[low - 2] : null;
     }
 
+    /// <summary>Leaves out the oldest files, all but so many bytes.</summary>
+    /// <returns>Bytes left out.</returns>
+    public long SkipAllBut(long bytes)
+    {
+        ulong[] files = boot.KmsgFiles();
+        long skipped = 0;
+        for (int i = files.Length - 1; i >= 0; i--)
+        {
+            FileInfo file = new(boot.KmsgPath(files[i]));
+            long length = file.Exists ? file.Length : 0;
+            bytes -= length;
+            if (bytes < 0 && i < files.Length - 1)
+            {
+                skipped += length;
+                _first ??= files[i];
+            }
+        }
+        return skipped;
+    }
+
     /// <summary>Gives what is stored beyond the last call.</summary>
     /// <param name="settled">Nobody waits for more, or nothing has changed for a while: what ends the newest file is whole.</param>
     /// <returns>Whether there was anything new.</returns>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Buffers;
 using System.Text;
 using System.Text.Json;
@@ -21,13 +22,22 @@ internal interface IKmsgPrinter
 }
 
 /// <summary>As dmesg shows it.</summary>
-internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool colours) : IKmsgPrinter
+/// <param name="hostTimes">Where the boot has a clock, the host's time before the guest's.</param>
+internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool colours, bool hostTimes = false) : IKmsgPrinter
 {
+    private const string HostTimeFormat = "yyyy-MM-dd'T'HH:mm:ss.ffffff'Z '";
+
     private readonly StringBuilder _line = new();
     private byte[] _text = [];
+    private ClockModel? _clock;
+
+    /// <summary>What stands before a line with host times; empty without a clock.</summary>
+    public static string HostTime(ClockModel? clock, long nanoseconds) =>
+        clock?.HostAtLocal(nanoseconds).Time.UtcDateTime.ToString(HostTimeFormat, CultureInfo.InvariantCulture) ?? "";
 
     public void Boot(StoredBoot boot, ClockModel? clock)
     {
+        _clock = hostTimes ? clock : null;
         if (namesBoots)
         {
             output.WriteLine(boot.Headline);
@@ -42,7 +52,7 @@ internal sealed class KmsgTextPrinter(TextWriter output, bool namesBoots, bool c
             _text = new byte[record.Text.Length];
         }
         int length = KmsgRecord.Unescape(record.Text, _text);
-        DmesgLine.Append(_line, record.Microseconds, _text.AsSpan(0, length), colours ? (int)(record.Priority & 7) : null);
+        DmesgLine.Append(_line, record.Microseconds, _text.AsSpan(0, length), colours ? (int)(record.Priority & 7) : null, HostTime(_clock, record.Nanoseconds));
         output.Write(_line);
     }
 

@@ -30,7 +30,32 @@ internal static class ReadMemoryCommand
         {
             return reason;
         }
-        return PrintkRing.Write(kernel, TextWriter.Null, PrintkLimits.Standing).Missing;
+        string? missing = PrintkRing.Write(kernel, TextWriter.Null, PrintkLimits.Standing).Missing;
+        string? missingToo = ReadLists(kernel, knowledge);
+        return missing is not null && missingToo is not null ? $"{missing}; {missingToo}" : missing ?? missingToo;
+    }
+
+    /// <summary>What is found by the kernel's stored types and symbols: the rings that the agent had not read to their end, and the tasks.</summary>
+    private static string? ReadLists(KernelMemory kernel, GuestKnowledge knowledge)
+    {
+        if (StoredKernel.TryFind(knowledge.Store, kernel.Info, knowledge.Boot, out string fault) is not StoredKernel stored)
+        {
+            return fault;
+        }
+        List<string> faults = [];
+        if (FtraceRings.TryOpen(kernel, stored.Types, stored.Addresses, out fault) is FtraceRings rings)
+        {
+            FtraceRings.Touch(rings.Open(FtraceRings.AgentInstance, faults));
+        }
+        else
+        {
+            faults.Add(fault);
+        }
+        if (TaskList.TryRead(kernel, stored.Types, stored.Addresses, out fault) is null)
+        {
+            faults.Add(fault);
+        }
+        return faults.Count == 0 ? null : string.Join("; ", faults);
     }
 
     /// <summary>What is stored of the boot that stands still, the newest of its guest. A guest without an agent has none.</summary>
@@ -38,9 +63,14 @@ internal static class ReadMemoryCommand
     {
         public GuestKnowledge(string store, string guest)
         {
-            StoredBoot? boot = StoredGuest.Names(store).Contains(guest) ? StoredGuest.Open(store, guest).NewestBoot : null;
-            VmcoreInfoPlace = boot is null ? [] : new BootMetadata(store, boot).Read("vmcoreinfo") ?? [];
+            Store = store;
+            Boot = StoredGuest.Names(store).Contains(guest) ? StoredGuest.Open(store, guest).NewestBoot : null;
+            VmcoreInfoPlace = Boot is null ? [] : new BootMetadata(store, Boot).Read("vmcoreinfo") ?? [];
         }
+
+        public string Store { get; }
+
+        public StoredBoot? Boot { get; }
 
         public byte[] VmcoreInfoPlace { get; }
     }

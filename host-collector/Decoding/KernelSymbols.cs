@@ -1,6 +1,3 @@
-using System.Buffers.Text;
-using System.Text;
-
 namespace VsockPair.Decoding;
 
 /// <summary>
@@ -43,12 +40,7 @@ public sealed class KernelSymbols
     /// <param name="boot">File <c>kallsyms-boot</c>.</param>
     public static KernelSymbols Parse(byte[] core, byte[] boot)
     {
-        ulong text = 0;
-        LineReader first = new(boot);
-        if (first.TryRead(out ReadOnlySpan<byte> line) && Utf8Parser.TryParse(line, out ulong address, out int digits, 'x') && line[digits..].SequenceEqual(" _text"u8))
-        {
-            text = address;
-        }
+        ulong text = KallsymsText.TextAddressIn(boot);
         List<(ulong Address, int Name)> symbols = new((core.Length + boot.Length) / 48);
         Add(symbols, core, text, isBoot: false);
         Add(symbols, boot, text, isBoot: true);
@@ -100,28 +92,11 @@ public sealed class KernelSymbols
             {
                 return address;
             }
-            byte[] pattern = Encoding.Latin1.GetBytes(" " + name);
-            address = Search(_core, pattern, out ulong core) ? core : Search(_boot, pattern, out ulong boot) ? boot : 0;
+            address = KallsymsText.TryFind(_core, TextAddress, name, absolute: false, out ulong core) ? core
+                : KallsymsText.TryFind(_boot, TextAddress, name, absolute: false, out ulong boot) ? boot : 0;
             _found.Add(name, address);
             return address;
         }
-    }
-
-    private bool Search(byte[] file, byte[] pattern, out ulong address)
-    {
-        for (int at = 0; file.AsSpan(at).IndexOf(pattern) is int found and >= 0;)
-        {
-            int start = file.AsSpan(0, at + found).LastIndexOf((byte)'\n') + 1;
-            ReadOnlySpan<byte> line = file.AsSpan(start);
-            at += found + pattern.Length;
-            if (TryParse(line, TextAddress, out address, out int nameAt) && start + nameAt + pattern.Length - 1 == at
-                && (at == file.Length || file[at] is (byte)'\n' or (byte)'\t'))
-            {
-                return true;
-            }
-        }
-        address = 0;
-        return false;
     }
 
     private ReadOnlySpan<byte> NameAt(int name)
@@ -131,36 +106,17 @@ public sealed class KernelSymbols
         return end < 0 ? rest : rest[..end];
     }
 
-    // "+5a0 T name", "ffffffff81000000 T name", "ffffffffc0000000 t name\t[module]"
     private static void Add(List<(ulong, int)> symbols, byte[] file, ulong text, bool isBoot)
     {
         LineReader lines = new(file);
         while (symbols.Count < MaxSymbols && lines.TryRead(out ReadOnlySpan<byte> line))
         {
-            if (TryParse(line, text, out ulong address, out int nameAt))
+            if (KallsymsText.TryParse(line, text, absolute: false, out ulong address, out int nameAt))
             {
                 file.AsSpan().Overlaps(line, out int lineAt);
                 symbols.Add((address, isBoot ? ~(lineAt + nameAt) : lineAt + nameAt));
             }
         }
-    }
-
-    /// <returns>False also for symbols that are no places in the kernel's text or data, as trace-cmd has it.</returns>
-    private static bool TryParse(ReadOnlySpan<byte> line, ulong text, out ulong address, out int nameAt)
-    {
-        bool isRelative = line.StartsWith("+"u8);
-        ReadOnlySpan<byte> rest = isRelative ? line[1..] : line;
-        nameAt = 0;
-        // Without _text the relative ones have no place.
-        if ((isRelative && text == 0) || !Utf8Parser.TryParse(rest, out address, out int digits, 'x') || rest.Length < digits + 4
-            || rest[digits] != ' ' || rest[digits + 2] != ' ' || rest[digits + 1] is (byte)'A' or (byte)'a' || rest[digits + 3] == '$')
-        {
-            address = 0;
-            return false;
-        }
-        address += isRelative ? text : 0;
-        nameAt = line.Length - rest.Length + digits + 3;
-        return true;
     }
 
     /// <summary>The boot's lines come after the core's.</summary>

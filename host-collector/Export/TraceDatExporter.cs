@@ -162,20 +162,13 @@ internal sealed class TraceDatExporter : IExporter
             _counts.Events++;
         }
         _counts.Add(loss);
-        if (reader.Loss.Any && !SubBufferCut.TryMarkLoss(page, loss.Events))
-        {
-            // A full sub-buffer has no room for the number: its first event goes into one of its own, which has.
-            Span<byte> rest = _rest.AsSpan(0, page.Length);
-            bool split = SubBufferCut.TrySplitFirst(page, rest);
-            SubBufferCut.TryMarkLoss(page, split ? loss.Events : null);
-            WriteSlot(page, target, slotBytes);
-            if (split)
-            {
-                WriteSlot(rest, target, slotBytes);
-            }
-            return;
-        }
+        Span<byte> rest = _rest.AsSpan(0, page.Length);
+        bool split = reader.Loss.Any && SubBufferCut.MarkLoss(page, loss.Events, rest);
         WriteSlot(page, target, slotBytes);
+        if (split)
+        {
+            WriteSlot(rest, target, slotBytes);
+        }
     }
 
     /// <summary>What is not used of a slot stays a hole.</summary>

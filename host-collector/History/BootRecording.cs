@@ -11,15 +11,19 @@ internal sealed class BootRecording
 {
     private const string StreamPrefix = "cpu";
 
-    private BootRecording(StoredBoot boot, IReadOnlyList<VcpuRecording> vcpus)
+    private BootRecording(StoredBoot boot, IReadOnlyList<VcpuRecording> vcpus, bool isPrevious = false)
     {
         Boot = boot;
+        IsPrevious = isPrevious;
         Vcpus = vcpus;
         Oldest = vcpus.Min(v => (ulong?)v.Segments[0].First);
         Newest = vcpus.Max(v => (ulong?)v.Newest);
     }
 
     public StoredBoot Boot { get; }
+
+    /// <summary>It is of the guest's persistent ring, and the losses of the boot's streams are none of it.</summary>
+    public bool IsPrevious { get; }
 
     /// <summary>Those that have a stored sub-buffer, by number; numbers may be missing.</summary>
     public IReadOnlyList<VcpuRecording> Vcpus { get; }
@@ -31,16 +35,24 @@ internal sealed class BootRecording
     public ulong? Oldest { get; }
 
     public static BootRecording Open(StoredBoot boot) =>
-        new(boot, [.. NumbersOf(boot).Select(number => VcpuRecording.TryOpen(boot, number)).OfType<VcpuRecording>()]);
+        new(boot, VcpusIn(StorePaths.Trace(boot.Folder)));
+
+    /// <summary>What the persistent trace ring held of a boot that died, as a later boot found it. Its time stamps are of the dead boot's trace clock, and its metadata decodes them.</summary>
+    public static BootRecording OpenPrevious(StoredBoot dead, StoredBoot finder) => new(dead, VcpusIn(StorePaths.Previous(finder.Folder)), isPrevious: true);
+
+    /// <summary>One that holds more, or less, than the store.</summary>
+    public static BootRecording Of(StoredBoot boot, IReadOnlyList<VcpuRecording> vcpus) => new(boot, vcpus);
 
     /// <summary>Of the vCPUs that have a folder, in order.</summary>
-    public static int[] NumbersOf(StoredBoot boot)
-    {
-        string trace = StorePaths.Trace(boot.Folder);
-        return !Directory.Exists(trace) ? [] : [.. Directory.EnumerateDirectories(trace).Select(NumberOf).OfType<int>().Order()];
-    }
+    public static int[] NumbersOf(StoredBoot boot) => NumbersIn(StorePaths.Trace(boot.Folder));
 
-    public BootRecording Only(IReadOnlyCollection<int> numbers) => new(Boot, [.. Vcpus.Where(v => numbers.Contains(v.Number))]);
+    public BootRecording Only(IReadOnlyCollection<int> numbers) => new(Boot, [.. Vcpus.Where(v => numbers.Contains(v.Number))], IsPrevious);
+
+    private static VcpuRecording[] VcpusIn(string streams) =>
+        [.. NumbersIn(streams).Select(number => VcpuRecording.TryOpen(Path.Combine(streams, StorePaths.StreamName(number)), number)).OfType<VcpuRecording>()];
+
+    private static int[] NumbersIn(string streams) =>
+        !Directory.Exists(streams) ? [] : [.. Directory.EnumerateDirectories(streams).Select(NumberOf).OfType<int>().Order()];
 
     private static int? NumberOf(string folder)
     {

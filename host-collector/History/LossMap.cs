@@ -19,6 +19,10 @@ internal sealed class LossMap
         {
             map._vcpus[StorePaths.StreamName(vcpu.Number)] = new VcpuLosses(vcpu);
         }
+        if (recording.IsPrevious)
+        {
+            return map;
+        }
         foreach (LossRecord loss in JsonLines.Read(StorePaths.Losses(recording.Boot.Folder), StoreJson.Default.LossRecord, remarks))
         {
             map._vcpus.GetValueOrDefault(loss.Stream)?.Add(loss, clock);
@@ -70,6 +74,20 @@ internal sealed class VcpuLosses(VcpuRecording vcpu)
                 Transport = Saturating.Add(Transport, events);
                 Place(loss.First ?? (ulong)Math.Max(0, clock?.BootAtHost(loss.Time) ?? 0), loss.Events);
                 return;
+        }
+    }
+
+    /// <summary>What the ring lost over the whole boot, where that is known better than from what the host has heard.</summary>
+    public void RingIs(long events) => Ring = events;
+
+    /// <summary>What was read from the ring and never stored, beyond what the ledger says.</summary>
+    /// <param name="after">Trace clock; null where it stands elsewhere already.</param>
+    public void AddTransport(EventLoss loss, ulong? after)
+    {
+        Transport = Saturating.Add(Transport, (long)Math.Min(loss.Events ?? 0, long.MaxValue));
+        if (after is ulong place)
+        {
+            _placed[place] = _placed.GetValueOrDefault(place).And(loss);
         }
     }
 

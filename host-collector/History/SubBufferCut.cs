@@ -75,6 +75,19 @@ internal static class SubBufferCut
         return true;
     }
 
+    /// <summary>Says that events were lost before this sub-buffer. A full one has no room for their number: its first event then goes into one of its own, which has.</summary>
+    /// <returns>Whether it was split, and <paramref name="rest"/>, of the same size, comes after it.</returns>
+    public static bool MarkLoss(Span<byte> subBuffer, ulong? events, Span<byte> rest)
+    {
+        if (TryMarkLoss(subBuffer, events))
+        {
+            return false;
+        }
+        bool split = TrySplitFirst(subBuffer, rest);
+        TryMarkLoss(subBuffer, split ? events : null);
+        return split;
+    }
+
     /// <summary>Loss bits go with the events before which it happened.</summary>
     private static void CutTo(Span<byte> subBuffer, int start, ulong startTime, int end)
     {

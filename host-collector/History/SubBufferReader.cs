@@ -17,12 +17,15 @@ internal sealed class SubBufferReader : ISubBufferSource
     private long _next;
     private long _end;
     private bool _removedMeanwhile;
+    private bool _inMemory;
+    private EventLoss _beforeMemory;
 
     public SubBufferReader(VcpuRecording vcpu, TraceRange range, IEnumerable<PlacedLoss> losses)
     {
         _vcpu = vcpu;
         _range = range;
         _losses = new Queue<PlacedLoss>(losses.OrderBy(l => l.After));
+        _beforeMemory = vcpu.Memory?.Loss ?? default;
         Seek();
     }
 
@@ -61,14 +64,20 @@ internal sealed class SubBufferReader : ISubBufferSource
                 _next = _end;
                 continue;
             }
-            bool mayReachOut = header.TimeStamp < _range.From || _range.To != ulong.MaxValue;
-            if (mayReachOut && !SubBufferCut.TryKeep(_slot.Bytes, _range))
+            TraceRange range = _inMemory ? _range with { From = Math.Max(_range.From, _vcpu.Memory!.Value.From) } : _range;
+            bool mayReachOut = header.TimeStamp < range.From || range.To != ulong.MaxValue;
+            if (mayReachOut && !SubBufferCut.TryKeep(_slot.Bytes, range))
             {
                 SkipLosses(header.TimeStamp);
                 continue;
             }
             TimeStamp = new SubBuffer(_slot.Bytes).TimeStamp;
             TakeLosses(header.TimeStamp);
+            if (_inMemory)
+            {
+                Loss = Loss.And(_beforeMemory);
+                _beforeMemory = default;
+            }
             return true;
         }
     }
@@ -82,6 +91,10 @@ internal sealed class SubBufferReader : ISubBufferSource
             return;
         }
         _index = SegmentFile.IndexAt(_vcpu.Segments, _range.From);
+        if (_index >= _vcpu.Memory?.Index && _vcpu.Segments[_index].First <= _range.From)
+        {
+            _beforeMemory = default;
+        }
         if (TryOpenNext())
         {
             _next = _segment!.SlotAt(_range.From);
@@ -95,8 +108,8 @@ internal sealed class SubBufferReader : ISubBufferSource
         while (_index < _vcpu.Segments.Count)
         {
             _segment?.Dispose();
-            bool isLast = _index == _vcpu.Segments.Count - 1;
-            SegmentFile file = _vcpu.Segments[_index++];
+            int index = _index++;
+            SegmentFile file = _vcpu.Segments[index];
             _segment = file.TryOpen();
             if (_segment is null)
             {
@@ -104,7 +117,8 @@ internal sealed class SubBufferReader : ISubBufferSource
                 continue;
             }
             _next = 0;
-            _end = isLast ? Math.Min(_segment.Slots, _vcpu.SlotsInLast) : _segment.Slots;
+            _end = _vcpu.SlotsOf(index, _segment.Slots);
+            _inMemory = index >= _vcpu.Memory?.Index;
             _slot.Resize(file.SubBufferBytes);
             return true;
         }

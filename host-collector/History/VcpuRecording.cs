@@ -1,5 +1,5 @@
-using VsockPair.Commands;
 using VsockPair.Storage;
+using VsockPair.Tracing;
 
 namespace VsockPair.History;
 
@@ -11,8 +11,9 @@ internal sealed class VcpuRecording
 
     private readonly SegmentFile[] _segments;
 
-    private VcpuRecording(int number, SegmentFile[] segments, long slotsInLast, ulong newest)
+    private VcpuRecording(int number, SegmentFile[] segments, long slotsInLast, ulong newest, MemoryJoint? memory = null)
     {
+        Memory = memory;
         Number = number;
         _segments = segments;
         SlotsInLast = slotsInLast;
@@ -23,16 +24,20 @@ internal sealed class VcpuRecording
 
     public IReadOnlyList<SegmentFile> Segments => _segments;
 
-    /// <summary>Slots of the last segment that belong to this recording.</summary>
+    /// <summary>Slots of the last segment of the stream that belong to this recording.</summary>
     public long SlotsInLast { get; }
+
+    /// <summary>Where a case goes on with what it read out of the guest's memory; null where there is only the stream.</summary>
+    public MemoryJoint? Memory { get; }
 
     /// <summary>Trace clock of the newest event.</summary>
     public ulong Newest { get; }
 
-    /// <summary>Null when nothing is stored.</summary>
-    public static VcpuRecording? TryOpen(StoredBoot boot, int number)
+    /// <param name="folder">Of the vCPU's segments.</param>
+    /// <returns>Null when nothing is stored.</returns>
+    public static VcpuRecording? TryOpen(string folder, int number)
     {
-        SegmentFile[] segments = SegmentFile.FindAll(StorePaths.Vcpu(boot.Folder, number));
+        SegmentFile[] segments = SegmentFile.FindAll(folder);
         for (int i = segments.Length - 1; i >= Math.Max(0, segments.Length - MostEmptySegments); i--)
         {
             using ISegmentReader? last = segments[i].TryOpen();
@@ -44,5 +49,59 @@ internal sealed class VcpuRecording
         return null;
     }
 
+    /// <summary>The stream, and after it what was found in the guest's memory.</summary>
+    /// <param name="stream">Null when nothing is stored.</param>
+    /// <param name="memory">Never empty.</param>
+    /// <param name="from">Trace clock: what is older in memory is in the stream.</param>
+    /// <param name="loss">What lies between the two.</param>
+    public static VcpuRecording Join(int number, VcpuRecording? stream, IReadOnlyList<SegmentFile> memory, ulong from, EventLoss loss)
+    {
+        IReadOnlyList<SegmentFile> stored = stream?.Segments ?? [];
+        // Segments are searched by their times: those of the memory come last, whatever a guest stamps.
+        ulong least = stored.Count > 0 ? stored[^1].First : 0;
+        using ISegmentReader? last = memory[^1].TryOpen();
+        ulong newest = last is { Slots: > 0 } ? last.NewestEvent(new byte[memory[^1].SubBufferBytes]) : 0;
+        return new VcpuRecording(
+            number, [.. stored, .. memory.Select(m => m with { First = Math.Max(m.First, least) })], stream?.SlotsInLast ?? 0, Math.Max(newest, stream?.Newest ?? 0),
+            new MemoryJoint(stored.Count, from, loss));
+    }
+
+    /// <summary>How many slots of a segment belong to this recording.</summary>
+    /// <param name="slots">That it has by now.</param>
+    public long SlotsOf(int index, long slots) => index == (Memory?.Index ?? _segments.Length) - 1 ? Math.Min(slots, SlotsInLast) : slots;
+
+    /// <summary>Of the stream and of what is joined to it: sidecars where they are, else walked.</summary>
+    public long CountEvents()
+    {
+        long events = 0;
+        for (int i = 0; i < _segments.Length; i++)
+        {
+            using ISegmentReader? segment = _segments[i].TryOpen();
+            long slots = SlotsOf(i, segment?.Slots ?? 0);
+            if (SegmentSum.TryRead(_segments[i].FilePath) is SegmentSummary sum && sum.Slots == slots)
+            {
+                events = Saturating.Add(events, Math.Max(0, sum.Events));
+                continue;
+            }
+            SlotBuffer slot = new();
+            slot.Resize(_segments[i].SubBufferBytes);
+            for (long at = 0; at < slots; at++)
+            {
+                if (slot.TryRead(segment!, at))
+                {
+                    SubBufferEvents.TryCount(slot.Bytes.Slice(SubBuffer.HeaderBytes, new SubBuffer(slot.Bytes).DataBytes), out int count);
+                    events += count;
+                }
+            }
+        }
+        return events;
+    }
+
     public SubBufferReader Read(TraceRange range, IEnumerable<PlacedLoss> losses) => new(this, range, losses);
 }
+
+/// <summary>The place where a stored stream ends and what was read out of the guest's memory begins.</summary>
+/// <param name="Index">Of the first segment from memory.</param>
+/// <param name="From">Trace clock: what is older of them is in the stream.</param>
+/// <param name="Loss">What lies between the two: read from the ring, and never stored.</param>
+internal readonly record struct MemoryJoint(int Index, ulong From, EventLoss Loss);

@@ -283,7 +283,8 @@ internal sealed class ConnectionAdmission(
         session.Id,
         session.Token,
         hello.Kind == ConnectionKind.Kmsg ? session.Boot.Kmsg().NextSequence : 0,
-        registry.MaxCpus);
+        registry.MaxCpus,
+        hello.Kind == ConnectionKind.Control ? CollectorCapabilities.PreviousTrace : null);
 
     private void SaveGuest(Guest guest, ControlHello claims) => guest.Store.SaveRecord(old => new GuestRecord
     {

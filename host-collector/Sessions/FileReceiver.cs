@@ -21,7 +21,7 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
     private readonly HashSet<uint> _ids = [];
     private readonly Queue<FileOffer> _wanted = new();
 
-    /// <summary>Metadata offered while the disk was full.</summary>
+    /// <summary>Offered while the disk was full.</summary>
     private readonly Queue<FileOffer> _unanswered = new();
 
     /// <summary>What comes of the first one wanted.</summary>
@@ -31,6 +31,9 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
 
     /// <summary>Of records that were asked for and are not stored yet.</summary>
     private long _pstoreBytes;
+
+    /// <summary>As <see cref="_pstoreBytes"/>, of the persistent ring. Also changed by the storage thread.</summary>
+    private long _previousBytes;
 
     public Violation? Take(in FileOffer offer)
     {
@@ -58,7 +61,8 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
             return Violation.BadFileChunk;
         }
         // The reserve is for what comes once: metadata is offered again.
-        _file ??= new IncomingFile(PathOf(offer), offer.Size, offer.Sha256, offer.Kind == OfferedKind.Pstore ? store.Reserve : null);
+        bool isPstore = offer.Kind == OfferedKind.Pstore;
+        _file ??= new IncomingFile(PathOf(offer), offer.Size, offer.Sha256, isPstore ? store.Reserve : null, isPstore ? offer.ModifiedNanoseconds : 0);
         try
         {
             _file.Add(chunk.Bytes);
@@ -100,7 +104,12 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
 
     private void Answer(in FileOffer offer)
     {
-        OfferAnswer? answer = offer.Kind == OfferedKind.Pstore ? AnswerPstore(offer) : AnswerMetadata(offer);
+        OfferAnswer? answer = offer.Kind switch
+        {
+            OfferedKind.Pstore => AnswerPstore(offer),
+            OfferedKind.Previous => AnswerPrevious(offer),
+            _ => AnswerMetadata(offer),
+        };
         if (answer == OfferAnswer.Want)
         {
             _wanted.Enqueue(offer);
@@ -116,6 +125,10 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
         if (offer.Kind == OfferedKind.Pstore)
         {
             AskForSame(offer);
+        }
+        else if (offer.Kind == OfferedKind.Previous)
+        {
+            Interlocked.Add(ref _previousBytes, -offer.Size);
         }
     }
 
@@ -163,18 +176,49 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
         {
             file.Finish();
             file.Dispose();
-            if (isMetadata)
+            bool isStored = true;
+            switch (offer.Kind)
             {
-                Name(offer.Name, sha256);
-            }
-            else
-            {
-                StoredPstore(offer);
+                case OfferedKind.Metadata:
+                    Name(offer.Name, sha256);
+                    break;
+                case OfferedKind.Pstore:
+                    StoredPstore(offer);
+                    break;
+                default:
+                    isStored = StoredPrevious(offer);
+                    break;
             }
             session.Boot.Holds.Return();
-            session.Send(new FileStored(offer.Id));
+            if (isStored)
+            {
+                session.Send(new FileStored(offer.Id));
+            }
         });
         return null;
+    }
+
+    /// <summary>On the storage thread.</summary>
+    /// <returns>False when it was no trace: it is gone, and so is the session.</returns>
+    private bool StoredPrevious(in FileOffer offer)
+    {
+        Interlocked.Add(ref _previousBytes, -offer.Size);
+        string path = GuestPrevious.PathOf(session.Boot.Folder, offer.Name, session.Vcpus, out int subBufferBytes)!;
+        if (subBufferBytes > 0 && !SegmentRecovery.TryClose(path, subBufferBytes))
+        {
+            File.Delete(path);
+            session.Guest.Report(Violation.BadBulkRecord, "control");
+            _ = session.EndAsync(EndReasons.Closed);
+            return false;
+        }
+        GuestStore guest = session.Guest.Store;
+        guest.Previous.Add(session.Boot.Folder, offer.Size);
+        guest.TrimPrevious(session.Boot.Folder);
+        if (offer.Name == GuestPrevious.Info)
+        {
+            log.PreviousStored(session.Guest.Name, session.Boot.Name);
+        }
+        return true;
     }
 
     /// <summary>On the storage thread.</summary>
@@ -262,9 +306,27 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
         }
     }
 
-    private string PathOf(in FileOffer offer) => offer.Kind == OfferedKind.Pstore
-        ? Path.Combine(StorePaths.Pstore(session.Boot.Folder), $"{offer.Name}-{IncomingFile.ShortHash(offer.Sha256.Span)}")
-        : store.Metadata.PathOf(Convert.ToHexStringLower(offer.Sha256.Span));
+    /// <returns>Null when the answer has to wait for room on the disk.</returns>
+    private OfferAnswer? AnswerPrevious(in FileOffer offer)
+    {
+        if (disk.IsFull)
+        {
+            _unanswered.Enqueue(offer);
+            return null;
+        }
+        OfferAnswer answer = offer.Size > MaxFileBytes
+            ? OfferAnswer.Refused
+            : session.Guest.Store.Previous.Answer(session.Boot.Folder, offer, session.Vcpus, Interlocked.Read(ref _previousBytes));
+        Interlocked.Add(ref _previousBytes, answer == OfferAnswer.Want ? offer.Size : 0);
+        return answer;
+    }
+
+    private string PathOf(in FileOffer offer) => offer.Kind switch
+    {
+        OfferedKind.Pstore => Path.Combine(StorePaths.Pstore(session.Boot.Folder), $"{offer.Name}-{IncomingFile.ShortHash(offer.Sha256.Span)}"),
+        OfferedKind.Previous => GuestPrevious.PathOf(session.Boot.Folder, offer.Name, session.Vcpus, out _)!,
+        _ => store.Metadata.PathOf(Convert.ToHexStringLower(offer.Sha256.Span)),
+    };
 
     /// <summary>Metadata names are only ever keys of boot.json, but whoever reads that one day may make a path of them.</summary>
     private static bool IsPlainName(string name) =>

@@ -321,6 +321,8 @@ internal sealed class GuestSession
                 return Frame.TryDecode(body, out StreamCounters counters) ? Take(counters) : Violation.BadFrame;
             case MessageType.EventsLeft:
                 return Frame.TryDecode(body, out EventsLeft left) ? Take(left) : Violation.BadFrame;
+            case MessageType.Readiness:
+                return Frame.TryDecode(body, out Readiness readiness) ? Take(readiness) : Violation.BadFrame;
             case MessageType.FileOffer:
                 return Frame.TryDecode(body, out FileOffer offer) ? _files.Take(offer) : Violation.BadFileOffer;
             case MessageType.FileChunk:
@@ -357,6 +359,12 @@ internal sealed class GuestSession
             }
             return null;
         }
+    }
+
+    private Violation? Take(in Readiness readiness)
+    {
+        Boot.Hear(readiness);
+        return null;
     }
 
     private Violation? Take(in EventsLeft left)

@@ -7,7 +7,7 @@ internal static class BootRemoval
     public const string Stream = "boot";
 
     public static bool HoldsData(string folder) =>
-        new[] { StorePaths.Trace(folder), StorePaths.Kmsg(folder), StorePaths.Pstore(folder) }.Any(f => Directory.Exists(f) && Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories).Any());
+        new[] { StorePaths.Trace(folder), StorePaths.Kmsg(folder), StorePaths.Pstore(folder), StorePaths.Previous(folder) }.Any(f => Directory.Exists(f) && Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories).Any());
 
     public static LossRecord LineOf(string folder, DateTimeOffset now)
     {
@@ -16,7 +16,8 @@ internal static class BootRemoval
         foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
         {
             bytes = Saturating.Add(bytes, DiskSpace.BlocksOf(file));
-            if (file.EndsWith(StorePaths.SegmentSuffix + StorePaths.SummarySuffix, StringComparison.Ordinal))
+            // Events of another boot are no part of this one's account.
+            if (file.EndsWith(StorePaths.SegmentSuffix + StorePaths.SummarySuffix, StringComparison.Ordinal) && !file.StartsWith(StorePaths.Previous(folder), StringComparison.Ordinal))
             {
                 string segment = file[..^StorePaths.SummarySuffix.Length];
                 events = Saturating.Add(events, Math.Max(0, SegmentSum.TryRead(segment)?.Events ?? 0));

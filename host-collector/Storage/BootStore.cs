@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Text.Json;
+using VsockPair.Protocol;
 
 namespace VsockPair.Storage;
 
@@ -156,6 +157,17 @@ internal sealed class BootStore : IDisposable
         {
             Volatile.Write(ref _record, change(_record));
             _dirty = true;
+        }
+    }
+
+    /// <summary>Written with the record, so once a second at most, however often a guest tells something else.</summary>
+    public void Hear(in Readiness readiness)
+    {
+        CheckRecord[] checks = [.. readiness.Checks.Select(c => new CheckRecord(
+            c.Check, c.State switch { CheckState.Ok => true, CheckState.Missing => false, _ => null }, c.Text, c.Fix))];
+        if (Record.Readiness is not IReadOnlyList<CheckRecord> known || !known.SequenceEqual(checks))
+        {
+            Change(r => r with { Readiness = checks });
         }
     }
 

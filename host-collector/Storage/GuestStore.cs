@@ -48,6 +48,7 @@ internal sealed class GuestStore : IDisposable
         _ledger = new LossLedger(StorePaths.Losses(Folder), store.Reserve);
         FinishRemovals();
         Pstore = new GuestPstore(BootFolders);
+        Previous = new GuestPrevious(BootFolders);
     }
 
     public string Name { get; }
@@ -57,6 +58,8 @@ internal sealed class GuestStore : IDisposable
     public LossLedger Ledger => _ledger;
 
     public GuestPstore Pstore { get; }
+
+    public GuestPrevious Previous { get; }
 
     public TokenBucket LedgerLines { get; }
 
@@ -123,7 +126,7 @@ internal sealed class GuestStore : IDisposable
             }
             else
             {
-                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, EventsLeft = r.EventsLeft });
+                boot.Change(r => Describe(bootId, claims, session, r.Started) with { PreviousSession = previous == Guid.Empty ? r.Session : previous, Metadata = r.Metadata, EventsLeft = r.EventsLeft, Readiness = r.Readiness });
             }
             if (!boot.Holds.TryTake())
             {
@@ -393,6 +396,7 @@ internal sealed class GuestStore : IDisposable
             foreach (string folder in folders)
             {
                 Pstore.RemoveAllOf(folder);
+                Previous.RemoveAllOf(folder);
                 // Its boot.json names them until it is gone.
                 IReadOnlyList<string> named = _boots.Remove(Path.GetFileName(folder), out BootStore? boot) ? boot.TakeMetadata() : [.. RecordOf(folder)?.Metadata.Values ?? []];
                 boot?.Dispose();
@@ -434,6 +438,15 @@ internal sealed class GuestStore : IDisposable
                 BootRemoval.Finish(folder, record.Time);
                 continue;
             }
+            if (record.Stream == GuestPrevious.Stream)
+            {
+                string previous = StorePaths.Previous(folder);
+                if (Directory.Exists(previous) && Directory.GetLastWriteTimeUtc(previous) <= record.Time.UtcDateTime)
+                {
+                    Directory.Delete(previous, recursive: true);
+                }
+                continue;
+            }
             string files = record.Stream == KmsgStream.Name ? StorePaths.Kmsg(folder) : Path.Combine(StorePaths.Trace(folder), record.Stream);
             foreach (string file in (record.Files ?? []).Where(IsPlain).Select(name => Path.Combine(files, name)))
             {
@@ -442,6 +455,20 @@ internal sealed class GuestStore : IDisposable
                 {
                     StoredFile.Delete(file);
                 }
+            }
+        }
+    }
+
+    /// <summary>A boot has stored what its agent found in a persistent ring: older finds go when all together are too many. On the storage thread.</summary>
+    public void TrimPrevious(string newest)
+    {
+        while (Previous.FindSuperfluous(newest) is string boot)
+        {
+            lock (FilesGate)
+            {
+                _ledger.AppendSynced([GuestPrevious.LineOf(boot, _store.Now)]);
+                Previous.RemoveAllOf(boot);
+                Directory.Delete(StorePaths.Previous(boot), recursive: true);
             }
         }
     }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using VsockPair.Linux;
 
 namespace VsockPair.Storage;
 
@@ -12,15 +13,18 @@ internal sealed class IncomingFile : IDisposable
 
     private readonly DiskReserve? _reserve;
     private readonly string _path;
+    private readonly long _modified;
     private readonly string _temporary;
     private readonly byte[] _sha256;
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private FileStream? _file;
 
     /// <param name="reserve">What it may use when the disk is full, if it may.</param>
-    public IncomingFile(string path, long size, ReadOnlyMemory<byte> sha256, DiskReserve? reserve)
+    /// <param name="modified">When it was last modified in the guest, by the guest's clock; 0 where that means nothing.</param>
+    public IncomingFile(string path, long size, ReadOnlyMemory<byte> sha256, DiskReserve? reserve, long modified = 0)
     {
         _path = path;
+        _modified = modified;
         _reserve = reserve;
         _sha256 = sha256.ToArray();
         Size = size;
@@ -70,6 +74,10 @@ internal sealed class IncomingFile : IDisposable
         // Each step may be the one that failed in an earlier try.
         if (_file is not null)
         {
+            if (_modified > 0)
+            {
+                LinuxException.Check(Sys.SetModified((int)_file.SafeFileHandle.DangerousGetHandle(), _modified), "futimens", _temporary);
+            }
             _file.Flush(flushToDisk: true);
             _file.Dispose();
             _file = null;

@@ -1,13 +1,14 @@
 using Microsoft.Extensions.Logging;
+using VsockPair.Cases;
 using VsockPair.Options;
 
 namespace VsockPair.Storage;
 
 /// <summary>
 /// Removes the oldest closed files over the quotas of their guest, over MaxAge, and, when all guests together hold too much, of the guest that holds most. Trace never
-/// evicts kernel logs. A file goes after its line is in the guest's ledger and on the disk: a loss may be declared a moment before it happens, never after. One thread.
+/// evicts kernel logs. What an open case needs stays, up to half a quota. A file goes after its line is in the guest's ledger and on the disk: a loss may be declared a moment before it happens, never after. One thread.
 /// </summary>
-internal sealed class Retention(CollectorStore store, StoreOptions options, DiskState disk, HostAge age, ILogger<Retention> log)
+internal sealed class Retention(CollectorStore store, StoreOptions options, DiskState disk, HostAge age, CasePins pins, ILogger<Retention> log)
 {
     /// <summary>Below this the disk counts as full, however little KeepFree asks for: ledgers, kernel logs and records need some room.</summary>
     private const long LeastFree = 8 << 20;
@@ -18,6 +19,9 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     /// <summary>Files whose lines share one fsync. A stream that opens waits for it.</summary>
     private const int FilesPerBatch = 256;
 
+    /// <summary>Of a quota, for what open cases need.</summary>
+    private const int PinShare = 2;
+
     private readonly Dictionary<string, List<StoredFile>> _closed = new(StringComparer.Ordinal);
 
     /// <summary>What has its line and could not be removed: another line would count it twice.</summary>
@@ -27,6 +31,7 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     public void Run()
     {
         TellOfClock();
+        pins.Refresh();
         // Once: a guest that connects meanwhile has its turn the next time.
         GuestStore[] guests = [.. store.Guests];
         foreach (GuestStore guest in guests)
@@ -69,7 +74,8 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
     private void RemoveOld(GuestStore guest)
     {
         DateTime oldest = age.Ago(options.MaxAge).UtcDateTime;
-        Remove(guest, [.. _closed[guest.Name].TakeWhile(f => f.Written < oldest)], "MaxAge");
+        HashSet<StoredFile> held = HeldByCases(guest);
+        Remove(guest, [.. _closed[guest.Name].TakeWhile(f => f.Written < oldest).Where(f => !held.Contains(f))], "MaxAge");
     }
 
     private void Keep(GuestStore guest, bool kmsg, long quota)
@@ -77,7 +83,8 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         List<StoredFile> remove = [];
         long target = quota - Math.Min(options.SegmentBytes, quota / HeadroomShare);
         long used = OpenBytes(guest, kmsg) + _closed[guest.Name].Where(f => f.IsKmsg == kmsg).Sum(f => f.Bytes);
-        foreach (StoredFile file in _closed[guest.Name].Where(f => f.IsKmsg == kmsg))
+        HashSet<StoredFile> held = HeldByCases(guest);
+        foreach (StoredFile file in _closed[guest.Name].Where(f => f.IsKmsg == kmsg && !held.Contains(f)))
         {
             if (used <= target)
             {
@@ -101,7 +108,7 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         Dictionary<GuestStore, long> held = guests.ToDictionary(g => g, Held);
         long keepFree = Math.Max((long)(total * options.KeepFree), LeastFree);
         long over = Math.Max(held.Values.Sum() - (long)(total * options.TotalShare), keepFree - free);
-        Dictionary<GuestStore, Queue<StoredFile>> trace = held.Keys.ToDictionary(g => g, g => new Queue<StoredFile>(_closed[g.Name].Where(f => !f.IsKmsg)));
+        Dictionary<GuestStore, Queue<StoredFile>> trace = held.Keys.ToDictionary(g => g, g => new Queue<StoredFile>(Unpinned(g)));
         Dictionary<GuestStore, List<StoredFile>> remove = held.Keys.ToDictionary(g => g, _ => new List<StoredFile>());
         while (over > 0 && held.Count > 0)
         {
@@ -122,6 +129,32 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         }
         DiskSpace.Read(store.Folder, out _, out free);
         SetFull(free < keepFree || !store.Reserve.TryFill());
+    }
+
+    private IEnumerable<StoredFile> Unpinned(GuestStore guest)
+    {
+        HashSet<StoredFile> held = HeldByCases(guest);
+        return _closed[guest.Name].Where(f => !f.IsKmsg && !held.Contains(f));
+    }
+
+    /// <summary>The newest of what open cases need, up to their share of each quota: the rest goes as everything else does, and is in the ledger like it.</summary>
+    private HashSet<StoredFile> HeldByCases(GuestStore guest)
+    {
+        HashSet<StoredFile> held = [];
+        if (!pins.HoldsAny(guest.Name))
+        {
+            return held;
+        }
+        long trace = options.TraceQuota / PinShare;
+        long kmsg = options.KmsgQuota / PinShare;
+        foreach (StoredFile file in Enumerable.Reverse(_closed[guest.Name]))
+        {
+            if (pins.Holds(guest.Name, file) && (file.IsKmsg ? kmsg -= file.Bytes : trace -= file.Bytes) >= 0)
+            {
+                held.Add(file);
+            }
+        }
+        return held;
     }
 
     private void SetFull(bool full)
@@ -177,7 +210,8 @@ internal sealed class Retention(CollectorStore store, StoreOptions options, Disk
         if (files.Count > 0)
         {
             _closed[guest.Name] = [.. _closed[guest.Name].Except(files)];
-            log.RetentionRemoved(guest.Name, files.Count, files.Sum(f => f.Bytes), why);
+            int wanted = files.Count(f => pins.Holds(guest.Name, f));
+            log.RetentionRemoved(guest.Name, files.Count, files.Sum(f => f.Bytes), wanted == 0 ? why : $"{why}; an open case would need {wanted} of them, beyond what it may hold");
         }
     }
 

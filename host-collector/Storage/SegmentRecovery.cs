@@ -36,6 +36,30 @@ internal static unsafe class SegmentRecovery
             File.Delete(file);
             return 0;
         }
+        Tally tally = Count(fd, file, slots, subBufferBytes);
+        post(file, () => Close(file, tally));
+        return tally.Events;
+    }
+
+    /// <summary>Closes a segment that came whole, as a file.</summary>
+    /// <returns>False when it holds what can be no sub-buffer; nothing has changed then.</returns>
+    public static bool TryClose(string file, int subBufferBytes)
+    {
+        Tally tally;
+        using (Fd fd = Fd.Own(Sys.Open(file, Constants.O_RDONLY), "open", file))
+        {
+            tally = Count(fd, file, new FileInfo(file).Length / subBufferBytes, subBufferBytes);
+        }
+        if (tally.Unfit > 0)
+        {
+            return false;
+        }
+        Close(file, tally);
+        return true;
+    }
+
+    private static Tally Count(Fd fd, string file, long slots, int subBufferBytes)
+    {
         Tally tally = new();
         byte[] slot = GC.AllocateUninitializedArray<byte>(subBufferBytes, pinned: true);
         fixed (byte* p = slot)
@@ -46,8 +70,7 @@ internal static unsafe class SegmentRecovery
                 tally.Add(slot);
             }
         }
-        post(file, () => Close(file, tally));
-        return tally.Events;
+        return tally;
     }
 
     /// <summary>After a power loss a file may have its new size and not what was written there: slots of zeros at its end were never more than room for a tail.</summary>
@@ -102,6 +125,7 @@ internal static unsafe class SegmentRecovery
     {
         public long Slots;
         public long Events;
+        public long Unfit;
         public ulong First;
         public ulong Last;
 
@@ -116,6 +140,10 @@ internal static unsafe class SegmentRecovery
             {
                 SubBufferEvents.TryCount(slot.Slice(SubBuffer.HeaderBytes, header.DataBytes), out int count);
                 Events += count;
+            }
+            else
+            {
+                Unfit++;
             }
         }
     }

@@ -25,6 +25,8 @@ public static class StorePaths
 
     public static string Cases(string store) => Path.Combine(store, "cases");
 
+    public static string Vmlinux(string store, string buildId) => Path.Combine(store, "vmlinux", buildId);
+
     public static string Guests(string store) => Path.Combine(store, "guests");
 
     public static string Guest(string store, string name) => Path.Combine(Guests(store), name);
@@ -65,6 +67,11 @@ public static class StorePaths
     public static string Ring(string boot, int vcpu) => Path.Combine(Rings(boot), StreamName(vcpu) + RingSuffix);
 
     public static string Kmsg(string boot) => Path.Combine(boot, "kmsg");
+
+    /// <summary>What this boot's agent found in the persistent ring of the boot before.</summary>
+    public static string Previous(string boot) => Path.Combine(boot, "previous");
+
+    public static string PreviousVcpu(string boot, int vcpu) => Path.Combine(Previous(boot), StreamName(vcpu));
 
     public static string Pstore(string boot) => Path.Combine(boot, "pstore");
 

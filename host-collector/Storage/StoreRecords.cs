@@ -64,6 +64,10 @@ public sealed record BootRecord
     /// <summary>Why: <c>goodbye</c>, <c>lost</c> (no heartbeat), <c>closed</c>, <c>stopped</c> (the collector stopped), <c>superseded</c> (a newer boot of this guest came).</summary>
     public string? EndReason { get; init; }
 
+    /// <summary>Whether a crash would be caught, as the guest last told; null when its agent does not tell.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<CheckRecord>? Readiness { get; init; }
+
     /// <summary>Name as in PROTOCOL.md §8 → SHA-256 in hex, the name of the file in <c>metadata/</c>.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; init; } = new Dictionary<string, string>();
 }

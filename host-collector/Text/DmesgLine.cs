@@ -9,9 +9,10 @@ namespace VsockPair.Text;
 internal static class DmesgLine
 {
     /// <param name="level">Of the record, for colours as dmesg has them: the time green, the text by its level. Null for none.</param>
-    public static void Append(StringBuilder target, ulong microseconds, ReadOnlySpan<byte> text, int? level)
+    /// <param name="before">The same moment by another clock.</param>
+    public static void Append(StringBuilder target, ulong microseconds, ReadOnlySpan<byte> text, int? level, string before = "")
     {
-        string time = string.Create(CultureInfo.InvariantCulture, $"[{microseconds / 1_000_000,5}.{microseconds % 1_000_000:D6}]");
+        string time = string.Create(CultureInfo.InvariantCulture, $"{before}[{microseconds / 1_000_000,5}.{microseconds % 1_000_000:D6}]");
         target.Append(level is null ? "" : TerminalColours.Time).Append(time).Append(level is null ? "" : TerminalColours.Reset);
         target.Append(' ');
         string? colour = level is { } known ? TerminalColours.OfLevel(known) : null;

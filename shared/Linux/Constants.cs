@@ -87,6 +87,14 @@ public static class Constants
     // sched.h
     public const int SCHED_IDLE = 5;
 
+    // sys/prctl.h
+    public const int PR_SET_NO_NEW_PRIVS = 38;
+
+    // sys/resource.h
+    public const int RLIMIT_DATA = 2;
+    public const int RLIMIT_CORE = 4;
+    public const int RLIMIT_AS = 9;
+
     // sys/syscall.h
     public const int SYS_ioprio_set = 251;
 

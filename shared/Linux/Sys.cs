@@ -304,6 +304,16 @@ public static unsafe class Sys
         return result < 0 ? result : Result((nint)LibC.IoPrioSet(call, Constants.IOPRIO_WHO_PROCESS, 0, Constants.IOPRIO_CLASS_IDLE << Constants.IOPRIO_CLASS_SHIFT));
     }
 
+    /// <summary>From here on neither this process nor what it starts gains a privilege by execve(2).</summary>
+    public static int ForbidNewPrivileges() => Result(LibC.ProcessControl(Constants.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+
+    /// <summary>Sets the soft and the hard limit of a resource of this process (setrlimit(2)).</summary>
+    public static int Limit(int resource, ulong limit)
+    {
+        ulong* limits = stackalloc ulong[] { limit, limit };
+        return Result(LibC.SetRLimit(resource, limits));
+    }
+
     /// <summary>Sets when a file was last written.</summary>
     public static int SetModified(int fd, long nanoseconds)
     {

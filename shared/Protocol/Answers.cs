@@ -1,16 +1,31 @@
 namespace VsockPair.Protocol;
 
+/// <summary>What a collector is able to do beyond version 1 of the protocol, as its Welcome says.</summary>
+[Flags]
+public enum CollectorCapabilities : uint
+{
+    None = 0,
+
+    /// <summary>Takes files of the kind <see cref="OfferedKind.Previous"/>: to an older one they would be a violation.</summary>
+    PreviousTrace = 1,
+}
+
 /// <summary>Collector → agent: the connection is accepted.</summary>
 /// <param name="Version">Version both speak from here on.</param>
 /// <param name="Session">Id of the session, which the agent keeps and names in its next Hello.</param>
 /// <param name="Token">What the session's other connections must show.</param>
 /// <param name="NextSequence">On kmsg: the first record that the collector lacks. 0 on other connections.</param>
 /// <param name="MaxCpus">CPU numbers from here on are refused.</param>
-public readonly record struct Welcome(uint Version, Guid Session, Guid Token, ulong NextSequence, int MaxCpus) : IMessage<Welcome>
+/// <param name="Capabilities">Null for a collector that is older than this field.</param>
+public readonly record struct Welcome(
+    uint Version, Guid Session, Guid Token, ulong NextSequence, int MaxCpus, CollectorCapabilities? Capabilities = null) : IMessage<Welcome>
 {
+    // Capabilities came later: a collector of the first days ends before them.
+    private const int FieldsOfFirstCollectors = 5;
+
     public static MessageType Type => MessageType.Welcome;
 
-    public int Fields => 5;
+    public int Fields => FieldsOfFirstCollectors + (Capabilities is null ? 0 : 1);
 
     public void Write(ref FrameWriter writer)
     {
@@ -19,13 +34,20 @@ public readonly record struct Welcome(uint Version, Guid Session, Guid Token, ul
         writer.Write(Token);
         writer.Write(NextSequence);
         writer.Write((uint)MaxCpus);
+        if (Capabilities is CollectorCapabilities capabilities)
+        {
+            writer.Write((uint)capabilities);
+        }
     }
 
     public static bool TryRead(ref FrameReader reader, out Welcome message)
     {
         bool read = reader.TryRead(out uint version) & reader.TryRead(out Guid session) & reader.TryRead(out Guid token)
             & reader.TryRead(out ulong nextSequence) & reader.TryRead(int.MaxValue, out int maxCpus);
-        message = new Welcome(version, session, token, nextSequence, maxCpus);
+        bool hasCapabilities = reader.Fields > FieldsOfFirstCollectors;
+        uint capabilities = 0;
+        read = read && (!hasCapabilities || reader.TryRead(out capabilities));
+        message = new Welcome(version, session, token, nextSequence, maxCpus, hasCapabilities ? (CollectorCapabilities)capabilities : null);
         return read;
     }
 }

@@ -8,6 +8,9 @@ public enum OfferedKind : uint
 
     /// <summary>A record that survived a crash. Named as its file in the guest.</summary>
     Pstore = 1,
+
+    /// <summary>What the guest's persistent trace ring held of the boot before. Named as in PROTOCOL.md, "Previous".</summary>
+    Previous = 2,
 }
 
 /// <summary>Agent → collector: the guest has this file.</summary>
@@ -33,7 +36,7 @@ public readonly record struct FileOffer(uint Id, OfferedKind Kind, string Name, 
 
     public static bool TryRead(ref FrameReader reader, out FileOffer message)
     {
-        bool read = reader.TryRead(out uint id) & reader.TryRead((int)OfferedKind.Pstore, out int kind) & reader.TryRead(out string name)
+        bool read = reader.TryRead(out uint id) & reader.TryRead((int)OfferedKind.Previous, out int kind) & reader.TryRead(out string name)
             & reader.TryRead(out long size) & reader.TryRead(out long modified) & reader.TryReadBytes(32, out ReadOnlySpan<byte> sha256);
         message = new FileOffer(id, (OfferedKind)kind, name, size, modified, sha256.ToArray());
         return read && size >= 0 && sha256.Length == 32;

@@ -15,6 +15,7 @@ public enum MessageType : uint
 
     StreamCounters = 20,
     EventsLeft = 21,
+    Readiness = 22,
 
     FileOffer = 30,
     FileAnswer = 31,

@@ -22,6 +22,7 @@ public static class Wire
 
     public const int MaxStringBytes = 1024;
     public const int MaxNotes = 16;
+    public const int MaxReadinessChecks = 32;
     public const int MaxFileChunkBytes = 24576;
     public const int MaxKmsgRecordBytes = 8192;
     public const int MaxKmsgBatchBytes = 3 * MaxKmsgRecordBytes;

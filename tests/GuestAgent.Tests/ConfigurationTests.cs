@@ -26,7 +26,7 @@ public sealed class ConfigurationTests : IDisposable
     [Fact]
     public void Later_sources_win_over_earlier_ones()
     {
-        File.WriteAllText(Main, "[Collector]\nAddress=2:1000\n[Trace]\nBufferKb=128\nFlush=2s\nEvents=irq sched:sched_waking\n[Pstore]\nRemoveAcknowledged=yes\n[Control]\nAllowTrace=no\nAllowTracers=yes\nAllowDynamicDebug=on\n");
+        File.WriteAllText(Main, "[Collector]\nAddress=2:1000\n[Trace]\nBufferKb=128\nFlush=2s\nEvents=irq sched:sched_waking\n[Pstore]\nRemoveAcknowledged=yes\n[Control]\nAllowTrace=no\nAllowTracers=yes\nAllowDynamicDebug=on\n[PersistentRing]\nEvents=sched irq:*\n");
         Directory.CreateDirectory(Main + ".d");
         File.WriteAllText(Path.Combine(Main + ".d", "10.conf"), "[Trace]\nBufferKb=256\nFlush=3\n");
         Hashtable environment = new() { ["VSOCKPAIR__Trace__BufferKb"] = "512" };
@@ -40,6 +40,7 @@ public sealed class ConfigurationTests : IDisposable
         Assert.Equal(TimeSpan.FromSeconds(3), line.Options.Flush);
         Assert.Equal(["oom", "block:*"], line.Options.Events);
         Assert.True(line.Options.RemoveAcknowledged);
+        Assert.Equal(["sched", "irq:*"], line.Options.PersistentEvents);
         Assert.Equal((false, true), (line.Options.AllowTrace, line.Options.AllowTracers && line.Options.AllowDynamicDebug));
     }
 
@@ -71,6 +72,7 @@ public sealed class ConfigurationTests : IDisposable
     [InlineData("--flush", "0")]
     [InlineData("--event", "sched:")]
     [InlineData("--event", "a:b:c")]
+    [InlineData("run", "--json")]
     [InlineData("check")]
     public void Wrong_use_is_one_usage_fault(params string[] arguments)
     {

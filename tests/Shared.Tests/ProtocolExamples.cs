@@ -46,7 +46,7 @@ internal static class ProtocolExamples
             Bulk = new BulkHello { Cpu = 3, SubBufferBytes = 65536, Generation = Generation, ReadEvents = 70000, LostEvents = 12 },
         }),
         ["hello-probe"] = ProtocolExample.Of(Connection(ConnectionKind.Probe) with { ProbeBytes = 65536 }),
-        ["welcome"] = ProtocolExample.Of(new Welcome(1, Session, Token, 4711, 1024)),
+        ["welcome"] = ProtocolExample.Of(new Welcome(1, Session, Token, 4711, 1024, CollectorCapabilities.PreviousTrace)),
         ["refusal"] = ProtocolExample.Of(new Refusal(RefusalReason.NoSuchSession, "no such session")),
         ["heartbeat"] = ProtocolExample.Of(new Heartbeat(7)),
         ["ping"] = ProtocolExample.Of(new Ping(9, WithLocalClock: true)),
@@ -55,6 +55,11 @@ internal static class ProtocolExamples
         ["goodbye"] = ProtocolExample.Of(new Goodbye("stopped")),
         ["stream-counters"] = ProtocolExample.Of(new StreamCounters(3, Generation, 70000, 12, Final: true)),
         ["events-left"] = ProtocolExample.Of(new EventsLeft(3, Generation, 70)),
+        ["readiness"] = ProtocolExample.Of(new Readiness(
+        [
+            new ReadinessCheck("panic-timeout", CheckState.Missing, "kernel.panic is 0", "sysctl -w kernel.panic=10"),
+            new ReadinessCheck("btf", CheckState.Ok, "there", ""),
+        ])),
         ["file-offer"] = ProtocolExample.Of(new FileOffer(1, OfferedKind.Pstore, "dmesg-ramoops-0", 29000, 1_700_000_000_000_000_000, Sha256)),
         ["file-answer"] = ProtocolExample.Of(new FileAnswer(1, OfferAnswer.Want)),
         ["file-chunk"] = new ProtocolExample(buffer => new FileChunk(1, 0, "Panic"u8).Encode(buffer), EncodeChunkAgain),

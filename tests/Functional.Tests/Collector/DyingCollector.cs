@@ -15,6 +15,10 @@ internal static class DyingCollector
 
     private static async Task<int> Main(string[] args)
     {
+        if (args[0] == Cases.DyingAssembly.Command)
+        {
+            return Cases.DyingAssembly.Run(args[1], args[2], args[3]);
+        }
         (string store, string vmmSocket, bool hangs) = (args[0], args[1], bool.Parse(args[2]));
         HostApplicationBuilder builder = ServeCommand.Build(InProcessCollector.OptionsFor(store, vmmSocket), new SessionTimes { FaultPatience = TimeSpan.FromSeconds(2) });
         builder.Services.AddHostedService(services => new LoopKiller(

@@ -201,6 +201,9 @@ public sealed class HostileTests : IDisposable
         yield return (Violation.UnexpectedMessage, Encode(_bad.ControlHello));
         yield return (Violation.UnexpectedMessage, Encode(new Welcome(1, Guid.Empty, Guid.Empty, 0, 1)));
         yield return (Violation.UnexpectedMessage, Encode(new Stop("me too")));
+        yield return (Violation.BadFrame, Encode(new Readiness([.. Enumerable.Repeat(new ReadinessCheck("x", CheckState.Ok, "", ""), Wire.MaxReadinessChecks + 1)])));
+        yield return (Violation.BadFrame, Framed([0x93, 0x16, 0x01, 0xA1, 0x61]));
+        yield return (Violation.BadFileOffer, Framed([0x97, 0x1E, 0x01, 0x03, 0xA1, 0x61, 0x01, 0x00, 0xC4, 0x20, .. hash]));
         yield return (Violation.UnexpectedMessage, Encode(new KmsgAck(1)));
         yield return (Violation.UnaskedPong, Encode(new Pong(12345, 1, 1, null, null, null)));
         yield return (Violation.CpuOutOfRange, Encode(new StreamCounters(_bad.Cpus, Guid.NewGuid(), 1, 1, false)));

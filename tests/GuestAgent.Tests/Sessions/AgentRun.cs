@@ -14,7 +14,7 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
     private readonly Agent _agent;
     private readonly Task _running;
 
-    public AgentRun(Action<AgentRun>? script = null, AgentOptions? options = null, Action<FakeGuest>? prepare = null, double longestBackoff = 0.2, double deadAfter = 1)
+    public AgentRun(Action<AgentRun>? script = null, AgentOptions? options = null, Action<FakeGuest>? prepare = null, double longestBackoff = 0.2, double deadAfter = 1, double previousWait = 60)
     {
         prepare?.Invoke(Guest);
         Collector = new ScriptedCollector(Path.Combine(Guest.Root, "collector"));
@@ -32,6 +32,7 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
             StopDrain = TimeSpan.FromSeconds(2),
             Formats = TimeSpan.FromSeconds(1),
             Orphaned = TimeSpan.FromSeconds(1),
+            PreviousWait = TimeSpan.FromSeconds(previousWait),
             LongestBackoff = TimeSpan.FromSeconds(longestBackoff),
         });
         _running = Task.Run(() => new ConnectLoop(_agent).Run());
@@ -50,7 +51,7 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
     public Fd Connect(ConnectionKind kind) => StreamSocket.ConnectUnix(Collector.Path);
 
     public Welcome Welcome(Hello hello, int maxCpus = 64, ulong nextSequence = 0) =>
-        new(1, hello.Kind == ConnectionKind.Control ? Guid.NewGuid() : Guid.Empty, Token, nextSequence, maxCpus);
+        new(1, hello.Kind == ConnectionKind.Control ? Guid.NewGuid() : Guid.Empty, Token, nextSequence, maxCpus, CollectorCapabilities.PreviousTrace);
 
     public IReadOnlyList<Hello> Hellos(ConnectionKind kind) => [.. Collector.Hellos.Where(h => h.Kind == kind)];
 

@@ -252,6 +252,49 @@ public sealed class SessionTests
     }
 
     [Fact]
+    public async Task Logs_that_kdump_saved_arrive_newest_first_and_are_never_removed()
+    {
+        AgentOptions options = new() { Events = ["sched"], RemoveAcknowledged = true };
+        await using AgentRun run = new(options: options, prepare: guest =>
+        {
+            for (int day = 1; day <= 9; day++)
+            {
+                string file = $"var/crash/127.0.0.1-2026-11-0{day}-10:00:00/vmcore-dmesg.txt";
+                guest.Write(file, $"day {day}\n");
+                File.SetLastWriteTimeUtc(Path.Combine(guest.Root, file), new DateTime(2026, 11, day, 0, 0, 0, DateTimeKind.Utc));
+            }
+            guest.Write("var/crash/202611241000/dmesg.202611241000", "Debian\n");
+            guest.Write("var/crash/202611241000/dump.202611241000", "no log\n");
+        });
+
+        await UntilAsync(() => run.Collector.Files.Count(f => f.Key.StartsWith("kdump-dmesg-", StringComparison.Ordinal)) == 8, "the newest eight");
+        FileOffer[] offers = [.. run.Collector.Offers.Where(o => o.Kind == OfferedKind.Pstore)];
+        Assert.Equal(["kdump-dmesg-202611241000", "kdump-dmesg-127.0.0.1-2026-11-09-10-00-00"], offers.Take(2).Select(o => o.Name));
+        Assert.Equal(new DateTimeOffset(2026, 11, 9, 0, 0, 0, TimeSpan.Zero).ToUnixTimeMilliseconds(), offers[1].ModifiedNanoseconds / 1_000_000);
+        Assert.Equal("Debian\n"u8.ToArray(), run.Collector.Files["kdump-dmesg-202611241000"]);
+        await Task.Delay(300);
+        Assert.Equal(10, Directory.GetFiles(Path.Combine(run.Guest.Root, "var/crash"), "*dmesg*", SearchOption.AllDirectories).Length);
+    }
+
+    [Fact]
+    public async Task Readiness_is_told_in_each_session_and_when_it_changes()
+    {
+        await using AgentRun run = new(prepare: g => g.Write("proc/sys/kernel/panic", "0\n"));
+        await UntilAsync(() => run.Collector.Readiness.Count == 1 && run.Bulk(0) is not null, "the first");
+        Assert.Contains(run.Collector.Readiness.Last().Checks, c => c is { Check: "panic-timeout", State: CheckState.Missing });
+        await Task.Delay(500);
+        Assert.Single(run.Collector.Readiness);
+
+        run.Guest.Write("proc/sys/kernel/panic", "10\n");
+        await UntilAsync(() => run.Collector.Readiness.Count == 2, "the change");
+        Assert.Contains(run.Collector.Readiness.Last().Checks, c => c is { Check: "panic-timeout", State: CheckState.Ok });
+
+        await run.Collector.Newest(ConnectionKind.Control)!.SendAsync(new Stop("restart"));
+        await UntilAsync(() => run.Collector.Readiness.Count == 3, "the next session's");
+        Assert.Empty(run.Collector.Faults);
+    }
+
+    [Fact]
     public async Task Files_that_change_are_offered_again()
     {
         await using AgentRun run = new();

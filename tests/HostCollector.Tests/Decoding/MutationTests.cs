@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using VsockPair.Decoding;
 using VsockPair.TestKit;
 using VsockPair.Tracing;
@@ -14,11 +13,6 @@ namespace VsockPair.HostCollector.Tests.Decoding;
 public sealed class MutationTests(ITestOutputHelper output)
 {
     private const int BufferBytes = 65536;
-    private const long MostAllocatedByCase = 64 << 20;
-    private const long MostRetained = 256 << 20;
-
-    /// <summary>Of wall time, on a machine that has other work: a case takes microseconds.</summary>
-    private static readonly TimeSpan LongestCase = TimeSpan.FromSeconds(5);
 
     [Fact]
     public void Mutated_sub_buffers_are_walked_and_printed_without_harm()
@@ -32,7 +26,7 @@ public sealed class MutationTests(ITestOutputHelper output)
         byte[] scratch = new byte[BufferBytes];
         long events = 0;
         long malformed = 0;
-        Run("sub-buffers", cases, i =>
+        FuzzRun.Run(output, "decoding, mutated sub-buffers", cases, i =>
         {
             (ReportText report, byte[][] payloads) = recordings[i % recordings.Length];
             int length = mutator.SubBuffer(payloads, scratch);
@@ -65,7 +59,7 @@ public sealed class MutationTests(ITestOutputHelper output)
         (string Name, byte[] Text, byte[] Payload)[] formats = [.. Recordings().SelectMany(UsedFormats)];
         TextLine text = new();
         long parsed = 0;
-        Run("formats", cases, _ =>
+        FuzzRun.Run(output, "decoding, mutated formats", cases, _ =>
         {
             (string name, byte[] format, byte[] payload) = formats[mutator.Next(formats.Length)];
             byte[] mutated = mutator.File(format);
@@ -98,7 +92,7 @@ public sealed class MutationTests(ITestOutputHelper output)
         CaptureFile capture = Recordings()[0];
         string[] names = ["kallsyms", "kallsyms-boot", "saved_cmdlines", "printk_formats", "events/header_page"];
         byte[][] files = [.. names.Select(n => capture.Metadata[n]).Select(f => f[..Math.Min(f.Length, piece)])];
-        Run("symbols, names, strings", cases, _ =>
+        FuzzRun.Run(output, "decoding, mutated symbols, names, strings", cases, _ =>
         {
             byte[][] mutated = [.. files.Select(mutator.File)];
             EventCatalog catalog = new(names, name => mutated[Array.IndexOf(names, name)]);
@@ -112,31 +106,6 @@ public sealed class MutationTests(ITestOutputHelper output)
             }
             catalog.Symbols.AddressOf("vmemmap_base");
         });
-    }
-
-    private void Run(string what, int cases, Action<int> one)
-    {
-        long longest = 0;
-        long mostAllocated = 0;
-        Stopwatch total = Stopwatch.StartNew();
-        long allocated = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < cases; i++)
-        {
-            long start = Stopwatch.GetTimestamp();
-            one(i);
-            longest = Math.Max(longest, Stopwatch.GetTimestamp() - start);
-            long now = GC.GetAllocatedBytesForCurrentThread();
-            mostAllocated = Math.Max(mostAllocated, now - allocated);
-            allocated = now;
-        }
-        TimeSpan slowest = Stopwatch.GetElapsedTime(0, longest);
-        long retained = GC.GetTotalMemory(forceFullCollection: true);
-        string result = $"{cases} cases in {total.Elapsed.TotalSeconds:0} s; longest {slowest.TotalMilliseconds:0} ms, {mostAllocated >> 10} KiB allocated; {retained >> 20} MiB retained";
-        output.WriteLine(result);
-        Fuzz.Record($"decoding, mutated {what}", result);
-        Assert.InRange(slowest, TimeSpan.Zero, LongestCase);
-        Assert.InRange(mostAllocated, 0, MostAllocatedByCase);
-        Assert.InRange(retained, 0, MostRetained);
     }
 
     private static CaptureFile[] Recordings() =>

@@ -115,13 +115,15 @@ public sealed class OptionsReaderTests : IDisposable
     [InlineData("[Listen]\nSpecs=", ":2: Specs= is empty; write one or more of vsock::829")]
     [InlineData("[Listen]\nSpecs=vsock::829 tcp:5", ":2: Specs=vsock::829 tcp:5 cannot be: \"tcp:5\" is no place to listen on; write vsock::829")]
     [InlineData("[Store]\n\nSegmentByte=1M", ":3: [Store] has no key \"SegmentByte\"; it has SegmentBytes, SegmentAge")]
-    [InlineData("[store]\nSegmentBytes=1M", ":2: there is no section [store]; sections are [Store], [Limits], [Listen], [Guest NAME], [Watch]")]
+    [InlineData("[store]\nSegmentBytes=1M", ":2: there is no section [store]; sections are [Store], [Limits], [Listen], [Watch], [Guest NAME]")]
     [InlineData("SegmentBytes=1M", ":1: \"SegmentBytes\" stands in no section")]
-    [InlineData("[Watch]\nQmp=web1=/x", ":2: [Watch] has no keys in this version")]
+    [InlineData("[Watch]\nMemroy=full", ":2: [Watch] has no key \"Memroy\"; it has ")]
+    [InlineData("[Watch]\nVmlinux=kernels", ":2: Vmlinux=kernels is no folder; write its whole path from /")]
+    [InlineData("[Watch]\nDebuginfod=maybe", ":2: Debuginfod=maybe is neither yes nor no")]
     [InlineData("[Guest web1]\nCid=2", ":2: Cid=2 is no guest's CID; write 3 to 4294967294")]
     [InlineData("[Guest web1]\nSocket=vm.sock", ":2: Socket=vm.sock is no socket; write its whole path")]
     [InlineData("[Guest web1]\nUuid=1234", ":2: Uuid=1234 is no UUID")]
-    [InlineData("[Guest web1]\nMac=1234", ":2: [Guest web1] has no key \"Mac\"; it has Cid, Socket, Uuid")]
+    [InlineData("[Guest web1]\nMac=1234", ":2: [Guest web1] has no key \"Mac\"; it has Cid, Socket, Uuid, Memory, Action")]
     [InlineData("[Guest ../etc]\nCid=5", ":2: \"../etc\" cannot be a guest's name; names are 1 to 64 of")]
     [InlineData("[Guest cid-5]\nCid=6", ":2: \"cid-5\" cannot be a guest's name")]
     [InlineData("[Guest a]\nCid=5\n[Guest b]\nCid=5", ":4: Cid=5 is already that of guest a (")]
@@ -171,7 +173,7 @@ public sealed class OptionsReaderTests : IDisposable
             Assert.NotEmpty(expected);
         }
         ReadGood("[Store]\nSegmentBytes=64M\nSegmentAge=15m\nTraceQuota=1G\nKmsgQuota=64M\nTotalShare=20%\nKeepFree=5%\nMaxAge=7d\nForgetAfter=7d\n"
-            + "[Limits]\nGuestRate=4M\nHostRate=64M\nMaxCpus=1024\n[Watch]\n");
+            + "[Limits]\nGuestRate=4M\nHostRate=64M\nMaxCpus=1024\n[Watch]\nCaseQuota=20G\nCaseAge=30d\nDebuginfod=no\n");
     }
 
     [Fact]

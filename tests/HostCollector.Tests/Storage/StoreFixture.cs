@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using VsockPair.Cases;
 using VsockPair.Options;
 using VsockPair.Storage;
 using VsockPair.TestKit;
@@ -36,7 +37,8 @@ internal sealed class StoreFixture : IDisposable
 
     public IReadOnlyList<LossRecord> GuestLosses => [.. LossLedger.Read(StorePaths.Losses(Guest.Folder))];
 
-    public Retention Retention() => new(Store, Options.Store, new DiskState(), _hostAge ??= new HostAge(Clock), NullLogger<Retention>.Instance);
+    public Retention Retention() => new(
+        Store, Options.Store, new DiskState(), _hostAge ??= new HostAge(Clock), new CasePins(Store.Folder, Clock, NullLogger<CasePins>.Instance), NullLogger<Retention>.Instance);
 
     public BootStore BeginSession() => BeginSession(BootId);
 

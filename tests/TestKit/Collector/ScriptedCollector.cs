@@ -59,6 +59,8 @@ public sealed class ScriptedCollector : IAsyncDisposable
 
     public ConcurrentQueue<uint> FilesGone { get; } = new();
 
+    public ConcurrentQueue<Readiness> Readiness { get; } = new();
+
     public ConcurrentQueue<StreamCounters> Counters { get; } = new();
 
     public ConcurrentQueue<EventsLeft> EventsLeft { get; } = new();
@@ -180,6 +182,9 @@ public sealed class ScriptedCollector : IAsyncDisposable
                     break;
                 case MessageType.StreamCounters when Frame.TryDecode(body, out StreamCounters counters):
                     Counters.Enqueue(counters);
+                    break;
+                case MessageType.Readiness when Frame.TryDecode(body, out Readiness readiness):
+                    Readiness.Enqueue(readiness);
                     break;
                 case MessageType.EventsLeft when Frame.TryDecode(body, out EventsLeft left):
                     EventsLeft.Enqueue(left);
