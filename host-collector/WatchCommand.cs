@@ -1,9 +1,12 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using VsockPair.Cases;
 using VsockPair.Commands;
 using VsockPair.Options;
 using VsockPair.Sessions;
 using VsockPair.Status;
+using VsockPair.Storage;
 using VsockPair.Watch;
 
 namespace VsockPair;
@@ -57,6 +60,9 @@ internal static class WatchCommand
         .AddSingleton<EventFeed>()
         .AddSingleton<IdentityFolder>()
         .AddSingleton<UncleanBoots>()
+        .AddSingleton<HostAge>()
+        .AddSingleton(provider => new CaseRetention(
+            options.StoreDirectory, options.Store, options.Watch, provider.GetRequiredService<HostAge>(), TimeProvider.System, provider.GetRequiredService<ILogger<CaseRetention>>()))
         .AddSingleton<WatchParts>()
         .AddSingleton<IMachineSource>(new QmpSource(options.Watch.Qmp, TimeProvider.System))
         .AddSingleton<MachineFinder>()

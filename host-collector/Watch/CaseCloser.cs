@@ -9,11 +9,11 @@ namespace VsockPair.Watch;
 
 /// <summary>
 /// What happens to a case once its machine goes on: its parts are made at once, and again when what came later is there, the guest's next boot above all; then it is closed
-/// and told. All by files, so a start goes on where the last one was killed. Also finds the boots that ended without a word.
+/// and told. All by files, so a start goes on where the last one was killed. Also finds the boots that ended without a word, and has old cases removed.
 /// </summary>
 internal sealed class CaseCloser(
-    CaseFolders cases, UncleanBoots unclean, BootFinder boots, CaseWork work, MachineFinder machines, EventFeed feed, CollectorOptions options, CloserTimes times, FaultSignal faults,
-    TimeProvider time, ILogger<CaseCloser> log) : BackgroundService
+    CaseFolders cases, UncleanBoots unclean, BootFinder boots, CaseWork work, MachineFinder machines, EventFeed feed, CollectorOptions options, CaseRetention retention, CloserTimes times,
+    FaultSignal faults, TimeProvider time, ILogger<CaseCloser> log) : BackgroundService
 {
     /// <summary>Parts that one case's child cannot be made to make, another try will not make either.</summary>
     private const int MostTries = 3;
@@ -33,6 +33,7 @@ internal sealed class CaseCloser(
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         DateTimeOffset nextScan = default;
+        DateTimeOffset nextRemoval = default;
         try
         {
             using PeriodicTimer timer = new(times.Look);
@@ -46,6 +47,11 @@ internal sealed class CaseCloser(
                         OpenUnclean();
                     }
                     Look(stoppingToken);
+                    if (time.GetUtcNow() >= nextRemoval)
+                    {
+                        nextRemoval = time.GetUtcNow() + times.Remove;
+                        retention.Run();
+                    }
                 }
                 catch (Exception e) when (e is IOException or UnauthorizedAccessException)
                 {
@@ -151,6 +157,9 @@ internal sealed record CloserTimes
 
     /// <summary>Between two looks for boots that ended without a word.</summary>
     public TimeSpan Scan { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Between two looks for cases over their quota or age.</summary>
+    public TimeSpan Remove { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>From a guest's next boot until all that it brings is there.</summary>
     public TimeSpan Settle { get; init; } = TimeSpan.FromSeconds(20);

@@ -14,6 +14,9 @@ internal sealed class UncleanBoots(CollectorOptions options, CaseFolders cases, 
     /// <summary>A store that is older than its crash service is not made into cases from end to end.</summary>
     private static readonly TimeSpan LookBack = TimeSpan.FromHours(1);
 
+    /// <summary>By then the next boot's agent has shipped what tells of the crash.</summary>
+    private static readonly TimeSpan Settled = TimeSpan.FromSeconds(10);
+
     /// <summary>Opens the cases of boots that were not known to have ended so.</summary>
     public IReadOnlyList<CaseFolder> Open()
     {
@@ -24,7 +27,7 @@ internal sealed class UncleanBoots(CollectorOptions options, CaseFolders cases, 
             IReadOnlyList<KnownBoot> all = boots.Of(guest);
             for (int i = 0; i + 1 < all.Count; i++)
             {
-                if (EndedUnclean(all[i].Record, all[i + 1].Record) && cases.Now - all[i + 1].Record.Started < LookBack && !HasCase(guest, all[i].Name, all[i + 1].Record.Started)
+                if (EndedUnclean(all[i].Record, all[i + 1].Record) && IsDue(all[i + 1].Record) && !HasCase(guest, all[i].Name, all[i + 1].Record.Started)
                     && brake.LastOfTooMany(guest) is null)
                 {
                     opened.Add(Open(guest, all[i], all[i + 1]));
@@ -34,14 +37,15 @@ internal sealed class UncleanBoots(CollectorOptions options, CaseFolders cases, 
         return opened;
     }
 
+    private bool IsDue(BootRecord next) => cases.Now - next.Started > Settled && cases.Now - next.Started < LookBack;
+
     private CaseFolder Open(string guest, KnownBoot dead, KnownBoot next)
     {
-        string kdump = Path.Combine(StorePaths.Boot(StorePaths.Guest(options.StoreDirectory, guest), next.Record.BootId, 0), KdumpFolder);
         CaseFolder file = cases.Create(new CaseEvent
         {
             Id = "",
             Guest = guest,
-            Kind = Directory.Exists(kdump) ? CaseKinds.Kdump : CaseKinds.Reset,
+            Kind = HasKdumpLog(guest, next) ? CaseKinds.Kdump : CaseKinds.Reset,
             // A boot that nobody has seen end has ended by the time of the next one.
             Time = dead.Record.Ended is DateTimeOffset ended && ended < next.Record.Started ? ended : next.Record.Started,
             Source = "store",
@@ -52,8 +56,12 @@ internal sealed class UncleanBoots(CollectorOptions options, CaseFolders cases, 
         return file;
     }
 
-    /// <summary>What the next boot's agent shipped of <c>/var/crash</c>.</summary>
-    private const string KdumpFolder = "kdump";
+    /// <summary>Whether the next boot's agent has shipped a log that its guest's own kdump had saved (PROTOCOL.md §8).</summary>
+    private bool HasKdumpLog(string guest, KnownBoot next)
+    {
+        string pstore = StorePaths.Pstore(Path.Combine(StorePaths.Boots(StorePaths.Guest(options.StoreDirectory, guest)), next.Name));
+        return Directory.Exists(pstore) && Directory.EnumerateFiles(pstore, "kdump-dmesg-*").Any();
+    }
 
     /// <summary>The same boot id again is a life of its own, of a snapshot that was restored, and no end. Whoever was stopped with the collector may have ended in order.</summary>
     private static bool EndedUnclean(BootRecord boot, BootRecord next) =>

@@ -60,6 +60,7 @@ public sealed class UncleanBootTests : IDisposable
         CaseEvent closed = _lab.AwaitCase(c => c.Id == e.Id && c.Announced is not null, "the case is closed");
         Assert.InRange(closed.Announced!.Value - e.Released!.Value, TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(20));
         // The boot before the reset, of which nobody told anything.
+        TestStore.Await(() => _lab.Cases.Count == 2, "the reset is a case, too");
         Assert.Equal([(CaseKinds.Reset, dead), (CaseKinds.Panic, running)], _lab.Cases.Select(c => (c.Kind, c.Boot!)).OrderByDescending(c => c.Kind));
     }
 
