@@ -141,6 +141,9 @@ internal static partial class CollectorLog
     [LoggerMessage(2404, LogLevel.Warning, "Machines cannot be looked for: {Reason}; retrying.")]
     public static partial void LookFailed(this ILogger log, string reason);
 
+    [LoggerMessage(2405, LogLevel.Error, "{Guest}: its identity cannot be published: {Reason}; ignoring, serve knows it by its CID.")]
+    public static partial void IdentityNotWritten(this ILogger log, string guest, string reason);
+
     [LoggerMessage(2410, LogLevel.Warning, "Case {Case} ({Kind}).")]
     public static partial void CaseOpened(this ILogger log, string @case, string kind);
 

@@ -105,7 +105,7 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
         {
             long bytes = await machine.QueryMemoryBytesAsync(stop).ConfigureAwait(false);
             _status = _status with { MemoryBytes = bytes };
-            parts.Identities.Publish(guest, machine, bytes);
+            PublishIdentity(guest, machine, bytes);
             parts.Log.MachineConnected(guest, identity.Source, identity.Cid?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not known");
             Publish(WatchEvent.MachineConnected, guest);
             await keeper.AdoptAsync(machine, stop).ConfigureAwait(false);
@@ -135,6 +135,19 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
                 Publish(WatchEvent.MachineGone, guest);
             }
             FailOrders($"{guest} is not connected any more");
+        }
+    }
+
+    /// <summary>A full disk is no reason to let a crash go by.</summary>
+    private void PublishIdentity(string guest, IMachine machine, long bytes)
+    {
+        try
+        {
+            parts.Identities.Publish(guest, machine, bytes);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            parts.Log.IdentityNotWritten(guest, e.Message);
         }
     }
 
