@@ -14,6 +14,8 @@ internal static class Program
 {
     private static async Task<int> Main(string[] args)
     {
+        // The console opens what it needs for a write at the first one, which may be a message about too many open files.
+        Console.OpenStandardError().Write([]);
         StreamWriter output = new(new StandardOutput(), new UTF8Encoding(false), 1 << 16);
         bool colours = TerminalColours.AreWanted(Console.IsOutputRedirected, Environment.GetEnvironmentVariable);
         return await CommandRunner.RunAsync(Commands(output, Console.Error, colours), args, output, Console.Error, CancellationToken.None);
