@@ -16,7 +16,7 @@ internal static class Program
     {
         // The console opens what it needs for a write at the first one, which may be a message about too many open files.
         Console.OpenStandardError().Write([]);
-        StreamWriter output = new(new StandardOutput(), new UTF8Encoding(false), 1 << 16);
+        StreamWriter output = new(OutputStream.StandardOutput(), new UTF8Encoding(false), 1 << 16);
         bool colours = TerminalColours.AreWanted(Console.IsOutputRedirected, Environment.GetEnvironmentVariable);
         return await CommandRunner.RunAsync(Commands(output, Console.Error, colours), args, output, Console.Error, CancellationToken.None);
     }
@@ -28,7 +28,7 @@ internal static class Program
         Command serve = new("serve", "The collector: receives traces, kernel logs and crash records of the guests") { line.Listen };
         serve.SetAction((parsed, stop) => ServeCommand.RunAsync(line.OptionsOf(parsed), stop));
 
-        Command guests = new("guests", "Who is known and connected, how much is stored and lost") { line.OptionalGuest, line.Json };
+        Command guests = new("guests", "Who is known and connected, how much is stored and lost; without a name all guests") { line.OptionalGuest, line.Json };
         guests.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), parsed.GetValue(line.OptionalGuest), parsed.GetValue(line.Json)));
 
         Command kmsg = new("kmsg", "A guest's kernel log, like dmesg") { line.Guest, line.Follow, line.Since, line.Until, line.Boot, line.Json };

@@ -31,7 +31,14 @@ internal static class CommandRunner
         }
         catch (CommandFailure e)
         {
-            output.Flush();
+            try
+            {
+                output.Flush();
+            }
+            catch (LinuxException p) when (p.Errno == Errno.EPIPE)
+            {
+                // As below; what is wrong is said all the same.
+            }
             // A fault of the configuration begins with its own place.
             error.WriteLine(e.ExitCode == ExitCode.BadConfiguration ? e.Message : $"vsockpair: {e.Message}");
             return e.ExitCode;

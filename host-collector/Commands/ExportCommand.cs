@@ -24,6 +24,10 @@ internal static class ExportCommand
 
     public static int Run(CommandContext context, ExportRequest request)
     {
+        if (request.Output is not null && ExportFile.FaultOf(request.Output) is string fault)
+        {
+            throw new CommandFailure(ExitCode.Usage, fault);
+        }
         ExportFormat format = FormatOf(request);
         StoredGuest guest = StoredGuest.Find(context.Store, request.Guest);
         ExportSource source = Choose(context, request, guest);
@@ -36,7 +40,7 @@ internal static class ExportCommand
         try
         {
             ExportCounts counts;
-            using (ExportFile file = ExportFile.Create(path, format.CanBeStreamed))
+            using (ExportFile file = ExportFile.Create(path, format.CanBeStreamed, stop.Token))
             using (ProgressBar progress = new(context.Error, shown: !Console.IsErrorRedirected, context.Time))
             {
                 IExporter exporter = format.Create();
@@ -67,7 +71,9 @@ internal static class ExportCommand
         }
         string suffix = Path.GetExtension(request.Output ?? "x.dat").TrimStart('.');
         return ExportFormat.TryFind(suffix) ?? throw new CommandFailure(
-            ExitCode.Usage, $"the name {TerminalText.Escape(request.Output!)} does not say the format; add --format, one of {ExportFormat.Names}");
+            ExitCode.Usage,
+            (request.Output == ExportFile.StandardOutputName ? "standard output has no name that says the format" : $"the name {TerminalText.Escape(request.Output!)} does not say the format")
+                + $"; add --format, one of {ExportFormat.Names}");
     }
 
     private static ExportSource Choose(CommandContext context, ExportRequest request, StoredGuest guest)
@@ -185,10 +191,10 @@ internal static class ExportCommand
     private static string DefaultPath(StoredGuest guest, ExportFormat format, TimeProvider time) =>
         string.Create(CultureInfo.InvariantCulture, $"{guest.Name}-{time.GetUtcNow().UtcDateTime:yyyyMMdd'T'HHmmss'Z'}.{format.Name}");
 
-    /// <summary>The unfinished file is removed before the program ends.</summary>
+    /// <summary>The unfinished file is removed before the program ends, unless the user says it twice.</summary>
     private static PosixSignalRegistration Catch(PosixSignal signal, CancellationTokenSource stop) => PosixSignalRegistration.Create(signal, context =>
     {
-        context.Cancel = true;
+        context.Cancel = !stop.IsCancellationRequested;
         stop.Cancel();
     });
 }
