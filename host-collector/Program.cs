@@ -14,7 +14,9 @@ internal static class Program
 {
     private static async Task<int> Main(string[] args)
     {
-        StreamWriter output = new(new StandardOutput(), new UTF8Encoding(false), 1 << 16);
+        // The console opens what it needs for a write at the first one, which may be a message about too many open files.
+        Console.OpenStandardError().Write([]);
+        StreamWriter output = new(OutputStream.StandardOutput(), new UTF8Encoding(false), 1 << 16);
         bool colours = TerminalColours.AreWanted(Console.IsOutputRedirected, Environment.GetEnvironmentVariable);
         return await CommandRunner.RunAsync(Commands(output, Console.Error, colours), args, output, Console.Error, CancellationToken.None);
     }
@@ -29,7 +31,7 @@ internal static class Program
         Command watch = new("watch", WatchCommand.Description) { line.Qmp, line.QmpDir, line.Libvirt, line.Exec };
         watch.SetAction((parsed, stop) => WatchCommand.RunAsync(line.WatchOptionsOf(parsed), stop));
 
-        Command guests = new("guests", "Who is known and connected, how much is stored and lost") { line.OptionalGuest, line.Json };
+        Command guests = new("guests", "Who is known and connected, how much is stored and lost; without a name all guests") { line.OptionalGuest, line.Json };
         guests.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), parsed.GetValue(line.OptionalGuest), parsed.GetValue(line.Json)));
 
         Command kmsg = new("kmsg", "A guest's kernel log, like dmesg") { line.Guest, line.Follow, line.Since, line.Until, line.Boot, line.Json };

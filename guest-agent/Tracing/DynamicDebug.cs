@@ -13,7 +13,8 @@ internal sealed class DynamicDebug
 
     private readonly Tracefs? _folder;
     private readonly string _formerFile;
-    private readonly Dictionary<string, string> _former = [];
+    /// <summary>In the order in which it is written back.</summary>
+    private List<(string Site, string Flags)> _former = [];
 
     /// <summary>Restores what an agent that was killed has left.</summary>
     public DynamicDebug(GuestPaths paths)
@@ -28,7 +29,7 @@ internal sealed class DynamicDebug
                 int flags = line.LastIndexOf(' ');
                 if (flags > 0)
                 {
-                    _former[line[..flags]] = line[(flags + 1)..];
+                    _former.Add((line[..flags], line[(flags + 1)..]));
                 }
             }
             Restore();
@@ -44,26 +45,34 @@ internal sealed class DynamicDebug
             return "this kernel has no dynamic_debug";
         }
         Dictionary<string, string> before = Parse(_folder.Read("control"));
-        string? refusal = null;
+        // What this agent would leave if it were killed before it knows which sites the lines change.
+        _former = UndoOf(lines, before);
+        string? refusal = Save();
+        if (refusal is not null)
+        {
+            _former.Clear();
+            return refusal;
+        }
         foreach (string line in lines)
         {
             int result = _folder.TryWrite("control", line);
             refusal ??= result < 0 ? $"the kernel refuses \"{line}\": {Errno.Describe(-result)}" : null;
         }
         Dictionary<string, string> after = Parse(_folder.Read("control"));
+        _former.Clear();
         foreach ((string site, string flags) in after)
         {
             string former = before.GetValueOrDefault(site, NoFlags);
             if (former != flags)
             {
-                _former[site] = former;
+                _former.Add((site, former));
             }
         }
         foreach ((string site, string flags) in before)
         {
             if (!after.ContainsKey(site))
             {
-                _former[site] = flags;
+                _former.Add((site, flags));
             }
         }
         refusal ??= _former.Count == 0 ? "the lines of dynamic_debug change nothing"
@@ -85,6 +94,21 @@ internal sealed class DynamicDebug
         }
         _former.Clear();
         File.Delete(_formerFile);
+    }
+
+    /// <summary>All that the lines choose goes off, then what was on comes back.</summary>
+    internal static List<(string Site, string Flags)> UndoOf(IReadOnlyList<string> lines, Dictionary<string, string> before)
+    {
+        List<(string Site, string Flags)> undo = [];
+        for (int i = 0; i < lines.Count; i++)
+        {
+            undo.Add((lines[i][..lines[i].LastIndexOf(' ')], NoFlags));
+        }
+        foreach ((string site, string flags) in before)
+        {
+            undo.Add((site, flags));
+        }
+        return undo;
     }
 
     /// <summary>Queries for each site that has flags → these. A line: <c>lib/kobject.c:233 [kobject]kobject_add_internal =p "…"</c>.</summary>

@@ -239,7 +239,9 @@ internal sealed class TraceControl
         List<string> added = Beyond(found, configured.Events);
         if (added.Count > MostNewEvents)
         {
-            return $"these are {added.Count} events, and at most {MostNewEvents} are switched on at once";
+            // Two for each system call.
+            string instead = added.Exists(e => e.StartsWith("syscalls/", StringComparison.Ordinal)) ? "; raw_syscalls tells of every system call with two" : "";
+            return $"these are {added.Count} events, and at most {MostNewEvents} are switched on at once{instead}";
         }
         List<string> events = new(configured.Events);
         events.AddRange(added);

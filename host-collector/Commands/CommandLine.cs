@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
+using System.Globalization;
 using VsockPair.Export;
 using VsockPair.Options;
 using VsockPair.Text;
@@ -38,7 +39,7 @@ internal sealed class CommandLine(bool colours)
 
     public Option<int[]> Cpu { get; } = new("--cpu")
     {
-        Description = "Only this vCPU; may be given more than once", HelpName = "N", Validators = { RefuseNegative },
+        Description = "Only this vCPU; may be given more than once", HelpName = "N", CustomParser = ParseCpus,
     };
 
     public Option<string[]> Event { get; } = new("--event", "-e") { Description = "Only these events; may be repeated; * and ? allowed", HelpName = "SYSTEM[:EVENT]" };
@@ -195,9 +196,13 @@ internal sealed class CommandLine(bool colours)
     {
         Option<string> option = new("--clock")
         {
-            Description = "Time stamps of the guest's trace clock, or of the host's realtime, which several guests share", DefaultValueFactory = _ => GuestClock,
+            Description = "Time stamps of the guest's trace clock, or of the host's realtime, which several guests share",
+            HelpName = $"{GuestClock}|{HostClock}",
+            DefaultValueFactory = _ => GuestClock,
+            Validators = { RefuseOtherClock },
         };
-        return option.AcceptOnlyFromAmong(GuestClock, HostClock);
+        option.CompletionSources.Add(GuestClock, HostClock);
+        return option;
     }
 
     private static Option<ExportFormat?> FormatOption()
@@ -220,11 +225,27 @@ internal sealed class CommandLine(bool colours)
         return option;
     }
 
-    private static void RefuseNegative(OptionResult result)
+    private static int[] ParseCpus(ArgumentResult result)
     {
-        if (result.Tokens.Any(t => t.Value.StartsWith('-')))
+        List<int> cpus = [];
+        foreach (Token token in result.Tokens)
         {
-            result.AddError("--cpu: vCPUs are counted from 0");
+            if (!int.TryParse(token.Value, NumberStyles.None, CultureInfo.InvariantCulture, out int cpu))
+            {
+                result.AddError($"--cpu: \"{token.Value}\" is no vCPU; write a number from 0 on, and --cpu again for another one");
+                return [];
+            }
+            cpus.Add(cpu);
+        }
+        return [.. cpus];
+    }
+
+    private static void RefuseOtherClock(OptionResult result)
+    {
+        string? other = result.Tokens.Select(t => t.Value).FirstOrDefault(v => v is not (GuestClock or HostClock));
+        if (other is not null)
+        {
+            result.AddError($"--clock: \"{other}\" is no clock; write {GuestClock} or {HostClock}");
         }
     }
 

@@ -9,6 +9,8 @@ internal static class CommandRunner
 {
     public static async Task<int> RunAsync(RootCommand root, string[] args, TextWriter output, TextWriter error, CancellationToken stop)
     {
+        // Each vCPU that is received, followed or exported has a file open, and shells and services begin with 1024. A refusal leaves the limit as it was.
+        _ = Sys.SetDescriptorLimit(ulong.MaxValue);
         try
         {
             ParseResult parsed = root.Parse(args, new ParserConfiguration { EnablePosixBundling = false, ResponseFileTokenReplacer = null });
@@ -29,7 +31,14 @@ internal static class CommandRunner
         }
         catch (CommandFailure e)
         {
-            output.Flush();
+            try
+            {
+                output.Flush();
+            }
+            catch (LinuxException p) when (p.Errno == Errno.EPIPE)
+            {
+                // As below; what is wrong is said all the same.
+            }
             // A fault of the configuration begins with its own place.
             error.WriteLine(e.ExitCode == ExitCode.BadConfiguration ? e.Message : $"vsockpair: {e.Message}");
             return e.ExitCode;
@@ -38,6 +47,11 @@ internal static class CommandRunner
         {
             // Who reads our output has seen enough.
             return ExitCode.Done;
+        }
+        catch (IOException e) when (e.HResult == Errno.EMFILE)
+        {
+            error.WriteLine($"vsockpair: {TerminalText.Escape(e.Message)}; each vCPU needs one: raise the hard limit (ulimit -Hn, LimitNOFILE= of a unit), or choose vCPUs with --cpu");
+            return ExitCode.Failed;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

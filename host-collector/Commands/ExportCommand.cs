@@ -26,6 +26,10 @@ internal static class ExportCommand
 
     public static int Run(CommandContext context, ExportRequest request)
     {
+        if (request.Output is not null && ExportFile.FaultOf(request.Output) is string fault)
+        {
+            throw new CommandFailure(ExitCode.Usage, fault);
+        }
         if ((CasePaths.IsId(request.Guest) || request.Guest == StoredCase.Last) && !StoredGuest.Names(context.Store).Contains(request.Guest))
         {
             return CaseExport.Run(context, request);
@@ -66,7 +70,7 @@ internal static class ExportCommand
         try
         {
             Action report;
-            using (ExportFile file = ExportFile.Create(path, canBeStreamed))
+            using (ExportFile file = ExportFile.Create(path, canBeStreamed, stop.Token))
             using (ProgressBar progress = new(context.Error, shown: !Console.IsErrorRedirected, context.Time))
             {
                 report = write(file.Stream, progress, stop.Token);
@@ -83,7 +87,9 @@ internal static class ExportCommand
     /// <param name="byDefault">Where neither an option nor a name says it.</param>
     public static ExportFormat FormatOf(ExportRequest request, string byDefault) =>
         request.Format ?? ExportFormat.OfPath(request.Output ?? "." + byDefault) ?? throw new CommandFailure(
-            ExitCode.Usage, $"the name {TerminalText.Escape(request.Output!)} does not say the format; add --format, one of {ExportFormat.Names}");
+            ExitCode.Usage,
+            (request.Output == ExportFile.StandardOutputName ? "standard output has no name that says the format" : $"the name {TerminalText.Escape(request.Output!)} does not say the format")
+                + $"; add --format, one of {ExportFormat.Names}");
 
     private static ExportSource Choose(CommandContext context, ExportRequest request, StoredGuest guest)
     {
@@ -200,10 +206,10 @@ internal static class ExportCommand
     private static string DefaultPath(StoredGuest guest, ExportFormat format, TimeProvider time) =>
         string.Create(CultureInfo.InvariantCulture, $"{guest.Name}-{time.GetUtcNow().UtcDateTime:yyyyMMdd'T'HHmmss'Z'}.{format.Name}");
 
-    /// <summary>The unfinished file is removed before the program ends.</summary>
+    /// <summary>The unfinished file is removed before the program ends, unless the user says it twice.</summary>
     private static PosixSignalRegistration Catch(PosixSignal signal, CancellationTokenSource stop) => PosixSignalRegistration.Create(signal, context =>
     {
-        context.Cancel = true;
+        context.Cancel = !stop.IsCancellationRequested;
         stop.Cancel();
     });
 }

@@ -52,8 +52,11 @@ internal sealed record GuestReport
     /// <summary>What stays of that on the disk.</summary>
     public double? StoredBytesPerDay { get; init; }
 
-    /// <summary>Age of the oldest trace that is stored.</summary>
+    /// <summary>From the oldest trace that is stored to the newest.</summary>
     public double? HistorySeconds { get; init; }
+
+    /// <summary>When that was stored.</summary>
+    public DateTimeOffset? HistoryUntil { get; init; }
 
     public required IReadOnlyCollection<LossSum> Losses { get; init; }
 
@@ -99,7 +102,8 @@ internal sealed record GuestReport
             Vcpus = boot?.Record?.Cpus,
             BytesPerDay = history.ReceivedPerDay ?? PerDay(guest, boot, liveBoot?.ConnectedSince is not null ? now : null, removed),
             StoredBytesPerDay = history.StoredPerDay,
-            HistorySeconds = history.Oldest is DateTimeOffset oldest ? Math.Max(0, (now - oldest).TotalSeconds) : null,
+            HistorySeconds = (history.Newest - history.Oldest)?.TotalSeconds is double seconds ? Math.Max(0, seconds) : null,
+            HistoryUntil = history.Newest,
             Losses = losses.All,
             StoredBytes = StoredBytesOf(guest.Folder),
             Notes = guest.Record?.ClaimedNotes ?? [],

@@ -98,7 +98,7 @@ internal static class GuestsCommand
         facts.Add("rate", report.BytesPerSecond is double rate ? $"{Units.Rate(rate)}, {Units.Count((long)(report.EventsPerSecond ?? 0))} events/s" : Unknown);
         facts.Add("per day", PerDay(report));
         facts.Add("stored", Units.Bytes(report.StoredBytes));
-        facts.Add("history held", Held(report));
+        facts.Add("history held", report.HistoryUntil is DateTimeOffset until ? $"{Held(report)}, until {RfcTimeConverter.Text(until)}" : Held(report));
         facts.Add("lost this boot", Lost(report));
         WriteClock(facts, report.Clock, now);
         if (report.OverBudget == true)

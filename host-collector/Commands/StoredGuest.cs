@@ -60,6 +60,10 @@ internal sealed class StoredGuest
     /// <exception cref="CommandFailure">None or more than one is meant.</exception>
     public StoredBoot FindBoot(string wanted)
     {
+        if (wanted.Length == 0)
+        {
+            throw new CommandFailure(ExitCode.Usage, "-b is empty: write the beginning of a boot's id, 0 for the newest, -1 for the one before");
+        }
         bool counted = int.TryParse(wanted, out int back) && back <= 0 && back > -100_000;
         if (counted && -back < Boots.Count)
         {

@@ -4,9 +4,10 @@ namespace VsockPair.Commands;
 
 /// <summary>How far back a guest's trace reaches, and how much of it comes in a day: from names and sidecars of closed segments alone, none of them is read.</summary>
 /// <param name="Oldest">Host time of the oldest stored sub-buffer; null when none is stored.</param>
+/// <param name="Newest">Of the newest one.</param>
 /// <param name="ReceivedPerDay">Bytes, over the last day of the newest boot; null when too little is closed to tell.</param>
 /// <param name="StoredPerDay">What stays of that on the disk once it is compressed; null when nothing has been yet.</param>
-internal sealed record StoredHistory(DateTimeOffset? Oldest, double? ReceivedPerDay, double? StoredPerDay)
+internal sealed record StoredHistory(DateTimeOffset? Oldest, DateTimeOffset? Newest, double? ReceivedPerDay, double? StoredPerDay)
 {
     private const double NanosecondsPerDay = 86400e9;
 
@@ -21,12 +22,15 @@ internal sealed record StoredHistory(DateTimeOffset? Oldest, double? ReceivedPer
         {
             perDay += LastDay(folder, sizes);
         }
-        StoredBoot? oldest = guest.Boots.FirstOrDefault(b => Streams(b).Any(f => SegmentForms.In(f).Any()));
+        StoredBoot? oldest = guest.Boots.FirstOrDefault(HasTrace);
         return new StoredHistory(
             oldest is null ? null : Streams(oldest).Select(f => OldestIn(f)).Min() ?? oldest.Started,
+            guest.Boots.LastOrDefault(HasTrace) is StoredBoot last ? Streams(last).Select(f => NewestIn(f)).Max() : null,
             perDay > 0 ? perDay : null,
             perDay > 0 && sizes.Compressed > 0 ? perDay * sizes.Compressed / sizes.Plain : null);
     }
+
+    private static bool HasTrace(StoredBoot boot) => Streams(boot).Any(f => SegmentForms.In(f).Any());
 
     private static IEnumerable<string> Streams(StoredBoot boot) =>
         Directory.Exists(StorePaths.Trace(boot.Folder)) ? Directory.EnumerateDirectories(StorePaths.Trace(boot.Folder)) : [];
@@ -67,6 +71,9 @@ internal sealed record StoredHistory(DateTimeOffset? Oldest, double? ReceivedPer
             ? new DateTimeOffset(SegmentForms.WrittenUtc(segment), TimeSpan.Zero).AddTicks(-(long)((sum.Last - Math.Min(sum.First, sum.Last)) / TimeSpan.NanosecondsPerTick))
             : null;
     }
+
+    private static DateTimeOffset? NewestIn(string folder) =>
+        SegmentForms.In(folder).Max(StringComparer.Ordinal) is string segment ? new DateTimeOffset(SegmentForms.WrittenUtc(segment), TimeSpan.Zero) : null;
 
     /// <summary>What compressed segments took before and what they take now.</summary>
     private sealed class Sizes

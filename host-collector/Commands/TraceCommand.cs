@@ -46,6 +46,10 @@ internal static class TraceCommand
         {
             throw new CommandFailure(ExitCode.Failed, $"vsockpair serve does not answer at {TerminalText.Escape(path)}");
         }
+        catch (SocketException) when (!File.Exists(path))
+        {
+            throw new CommandFailure(ExitCode.Failed, $"there is no socket {TerminalText.Escape(path)}, which vsockpair serve makes; is it running, with this --store?");
+        }
         catch (SocketException e)
         {
             throw new CommandFailure(ExitCode.Failed, $"vsockpair serve cannot be asked at {TerminalText.Escape(path)} ({TerminalText.Escape(e.Message)}); is it running, and are you of its group?");

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
 using VsockPair.Configuration;
 using VsockPair.Protocol;
 using VsockPair.Status;
@@ -30,7 +32,7 @@ internal sealed class TraceCommandLine
 
     private readonly Option<string[]> _functions = new("--function") { Description = "A function for the tracer; may be repeated; * and ? allowed", HelpName = "PATTERN" };
 
-    private readonly Option<int> _bufferKb = new("--buffer-kb") { Description = "Trace ring per vCPU in KiB", HelpName = "N" };
+    private readonly Option<int> _bufferKb = new("--buffer-kb") { Description = "Trace ring per vCPU in KiB", HelpName = "N", CustomParser = ParseKb };
 
     private readonly Option<string[]> _debug = new("--dynamic-debug")
     {
@@ -99,6 +101,15 @@ internal sealed class TraceCommandLine
         TraceNames.TrySplitFilter(filter, out _, out _) || events.Length != 1 || !TraceNames.TrySplitFilter(events[0] + " ", out _, out _)
             ? filter
             : $"{events[0]} {filter}";
+
+    private static int ParseKb(ArgumentResult result)
+    {
+        if (!int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out int kb))
+        {
+            result.AddError($"--buffer-kb: \"{result.Tokens[0].Value}\" is no number of KiB per vCPU; write one from {Wire.MinTraceBufferKb} to {Wire.MaxTraceBufferKb}");
+        }
+        return kb;
+    }
 
     private static int SecondsOf(string? text)
     {

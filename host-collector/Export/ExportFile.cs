@@ -1,7 +1,10 @@
 using Mono.Unix.Native;
 using VsockPair.Commands;
+using VsockPair.Linux;
 using VsockPair.Storage;
 using VsockPair.Text;
+using static VsockPair.Linux.Constants;
+using Errno = VsockPair.Linux.Errno;
 
 namespace VsockPair.Export;
 
@@ -13,45 +16,57 @@ internal sealed class ExportFile : IDisposable
     public const string StandardOutputName = "-";
     private const int BufferBytes = 1 << 20;
 
+    /// <summary>As of the store's own files: a trace has addresses that the guest's kernel keeps from its users.</summary>
+    private const FilePermissions Mode = FilePermissions.S_IRUSR | FilePermissions.S_IWUSR | FilePermissions.S_IRGRP;
+
+    private static readonly TimeSpan ReaderInterval = TimeSpan.FromMilliseconds(50);
+
+    private readonly OutputStream _output;
     private readonly string? _temporary;
     private readonly string _path;
     private bool _published;
 
-    private ExportFile(string path, string? temporary, Stream stream)
+    private ExportFile(string path, string? temporary, OutputStream output)
     {
         _path = path;
         _temporary = temporary;
-        Stream = stream;
+        _output = output;
+        Stream = new BufferedStream(output, BufferBytes);
     }
 
     public Stream Stream { get; }
 
+    /// <returns>Null, or why no path like this one can be written to.</returns>
+    public static string? FaultOf(string path) =>
+        path.Length == 0 ? "-o is empty; name a file, or - for standard output"
+        : path.EndsWith('/') || Directory.Exists(path) ? $"{TerminalText.Escape(path)} is a folder; name a file in it with -o"
+        : null;
+
     /// <exception cref="CommandFailure">There can be no such file.</exception>
-    public static ExportFile Create(string path, bool canBeStreamed)
+    /// <exception cref="OperationCanceledException">Nobody has begun to read the pipe.</exception>
+    public static ExportFile Create(string path, bool canBeStreamed, CancellationToken stop)
     {
         if (path == StandardOutputName)
         {
-            return Streamed(path, () => new BufferedStream(new StandardOutput(), BufferBytes), canBeStreamed);
+            return Streamed(path, OutputStream.StandardOutput, canBeStreamed);
         }
         string target = Path.GetFullPath(path);
-        try
+        target = (File.Exists(target) ? File.ResolveLinkTarget(target, returnFinalTarget: true)?.FullName : null) ?? target;
+        bool isThere = Syscall.stat(target, out Stat found) == 0;
+        FilePermissions type = found.st_mode & FilePermissions.S_IFMT;
+        if (isThere && type != FilePermissions.S_IFREG)
         {
-            target = (File.Exists(target) ? File.ResolveLinkTarget(target, returnFinalTarget: true)?.FullName : null) ?? target;
-            if (Directory.Exists(target))
-            {
-                throw new CommandFailure(ExitCode.Usage, $"{TerminalText.Escape(path)} is a folder; name a file in it with -o");
-            }
-            if (File.Exists(target) && !IsRegular(target))
-            {
-                return Streamed(path, () => new FileStream(target, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, BufferBytes), canBeStreamed);
-            }
-            string temporary = $"{target}.{Environment.ProcessId}{DurableFile.TemporarySuffix}";
-            return new ExportFile(target, temporary, new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.Read, BufferBytes));
+            return Streamed(path, () => OutputStream.ToDevice(Open(path, target, type == FilePermissions.S_IFIFO, stop), path), canBeStreamed);
         }
-        catch (Exception e) when (e is UnauthorizedAccessException or DirectoryNotFoundException)
+        // A name that nobody can foresee, and a file that was not there: in a folder for everybody, another's link may wait under any name that can be guessed.
+        string temporary = $"{target}.{Guid.NewGuid():N}{DurableFile.TemporarySuffix}";
+        Fd file = Opened(Sys.Open(temporary, O_RDWR | O_CREAT | O_EXCL, (uint)Mode), path);
+        if (isThere && found.st_uid == Syscall.geteuid())
         {
-            throw new CommandFailure(ExitCode.Failed, $"{TerminalText.Escape(path)} cannot be written: {TerminalText.Escape(e.Message)}");
+            // Of a file that is somebody else's the mode is somebody else's choice.
+            _ = Syscall.fchmod(file.Value, found.st_mode & FilePermissions.ACCESSPERMS);
         }
+        return new ExportFile(target, temporary, OutputStream.ToFile(file, path));
     }
 
     /// <summary>The content is on the disk, then it has its name.</summary>
@@ -60,7 +75,7 @@ internal sealed class ExportFile : IDisposable
         Stream.Flush();
         if (_temporary is not null)
         {
-            ((FileStream)Stream).Flush(flushToDisk: true);
+            _output.Sync();
             Stream.Dispose();
             File.Move(_temporary, _path, overwrite: true);
             DurableFile.SyncFolder(Path.GetDirectoryName(_path)!);
@@ -84,8 +99,7 @@ internal sealed class ExportFile : IDisposable
         }
     }
 
-    /// <param name="open">Waits, for a pipe, until somebody reads.</param>
-    private static ExportFile Streamed(string path, Func<Stream> open, bool canBeStreamed)
+    private static ExportFile Streamed(string path, Func<OutputStream> open, bool canBeStreamed)
     {
         if (!canBeStreamed)
         {
@@ -94,6 +108,24 @@ internal sealed class ExportFile : IDisposable
         return new ExportFile(path, null, open());
     }
 
-    /// <summary>.NET does not tell a device or a pipe from a file.</summary>
-    private static bool IsRegular(string path) => Syscall.stat(path, out Stat found) != 0 || (found.st_mode & FilePermissions.S_IFMT) == FilePermissions.S_IFREG;
+    /// <summary>Waits, for a pipe, until somebody reads: in steps, for open(2) itself would go on waiting whatever the user says.</summary>
+    private static Fd Open(string path, string target, bool isPipe, CancellationToken stop)
+    {
+        int result;
+        while ((result = Sys.Open(target, O_WRONLY | O_NONBLOCK)) == -Errno.ENXIO && isPipe)
+        {
+            stop.WaitHandle.WaitOne(ReaderInterval);
+            stop.ThrowIfCancellationRequested();
+        }
+        Fd device = Opened(result, path);
+        LinuxException.Check(Sys.Fcntl(device.Value, F_SETFL, 0), "fcntl", path);
+        return device;
+    }
+
+    private static Fd Opened(int result, string path) => result >= 0
+        ? new Fd(result)
+        : throw new CommandFailure(
+            ExitCode.Failed,
+            $"{TerminalText.Escape(path)} cannot be written: "
+                + (result == -Errno.ENOENT ? $"there is no folder {TerminalText.Escape(Path.GetDirectoryName(Path.GetFullPath(path))!)}" : Errno.Describe(-result)));
 }

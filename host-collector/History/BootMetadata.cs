@@ -8,23 +8,51 @@ internal sealed class BootMetadata(string store, StoredBoot boot)
 {
     private const int HashDigits = 64;
 
-    private readonly IReadOnlyDictionary<string, string> _files = boot.Record?.Metadata ?? new Dictionary<string, string>();
+    /// <summary>Looks at boot.json for a file that is gone again and again.</summary>
+    private const int Looks = 3;
+
+    private IReadOnlyDictionary<string, string> _files = boot.Record?.Metadata ?? new Dictionary<string, string>();
 
     /// <summary>Sorted, also those whose file is gone.</summary>
     public IEnumerable<string> Names => _files.Keys.Order(StringComparer.Ordinal);
 
-    public bool Has(string name) => PathOf(name) is not null;
+    public bool Has(string name) => Find(name, path => File.Exists(path) ? path : null) is not null;
 
     /// <summary>Null when the guest did not send it, or its file is gone.</summary>
-    public byte[]? Read(string name) => PathOf(name) is string path ? File.ReadAllBytes(path) : null;
+    public byte[]? Read(string name) => Find(name, TryRead);
 
-    private string? PathOf(string name)
+    /// <summary>Of a boot that is being recorded, some files are replaced while one reads: boot.json then has another hash.</summary>
+    private T? Find<T>(string name, Func<string, T?> look) where T : class
     {
-        if (!_files.TryGetValue(name, out string? sha256) || sha256.Length != HashDigits || !sha256.All(char.IsAsciiHexDigitLower))
+        for (int i = 0; i < Looks && PathOf(name) is string path; i++)
+        {
+            if (look(path) is T found)
+            {
+                return found;
+            }
+            _files = StoredBoot.TryOpen(boot.Folder)?.Record?.Metadata ?? _files;
+            if (PathOf(name) == path)
+            {
+                break;
+            }
+        }
+        return null;
+    }
+
+    private static byte[]? TryRead(string path)
+    {
+        try
+        {
+            return File.ReadAllBytes(path);
+        }
+        catch (FileNotFoundException)
         {
             return null;
         }
-        string path = Path.Combine(StorePaths.Metadata(store), sha256);
-        return File.Exists(path) ? path : null;
     }
+
+    private string? PathOf(string name) =>
+        _files.TryGetValue(name, out string? sha256) && sha256.Length == HashDigits && sha256.All(char.IsAsciiHexDigitLower)
+            ? Path.Combine(StorePaths.Metadata(store), sha256)
+            : null;
 }

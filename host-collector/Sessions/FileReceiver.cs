@@ -244,13 +244,40 @@ internal sealed class FileReceiver(GuestSession session, CollectorStore store, D
     /// <summary>Names a metadata file that this receiver holds, and lets go of it: what has no name then is removed. Any thread.</summary>
     private bool Name(string name, string sha256)
     {
-        bool named = session.Boot.TryNameMetadata(name, sha256);
-        store.Metadata.Release(sha256);
+        string whole = name == SavedThreadNames.Name ? WithOlderNames(sha256) : sha256;
+        bool named = session.Boot.TryNameMetadata(name, whole);
+        store.Metadata.Release(whole);
         if (!named && session.Guest.MayLog())
         {
             log.MetadataRefused(session.Guest.Name, TerminalText.EscapeShort(name));
         }
         return named;
+    }
+
+    /// <returns>What is held instead of the file that was held.</returns>
+    private string WithOlderNames(string sha256)
+    {
+        MetadataStore files = store.Metadata;
+        if (session.Boot.Record.Metadata.GetValueOrDefault(SavedThreadNames.Name) is not string older || older == sha256
+            || files.BytesOf(older) > SavedThreadNames.MaxBytes || files.BytesOf(sha256) > SavedThreadNames.MaxBytes)
+        {
+            return sha256;
+        }
+        try
+        {
+            if (SavedThreadNames.Merge(File.ReadAllBytes(files.PathOf(sha256)), File.ReadAllBytes(files.PathOf(older))) is byte[] merged)
+            {
+                string whole = files.HoldNew(merged);
+                files.Release(sha256);
+                return whole;
+            }
+        }
+        catch (IOException e)
+        {
+            // The newest names are better than none.
+            log.FileNotStored(session.Guest.Name, SavedThreadNames.Name, e.Message);
+        }
+        return sha256;
     }
 
     /// <returns>Null when the answer has to wait for room on the disk.</returns>

@@ -39,6 +39,9 @@ internal static class DurableFile
         LinuxException.Check(Sys.Fsync(fd.Value), "fsync", folder);
     }
 
+    /// <summary>Any content, as <see cref="ReplaceSynced{T}"/>.</summary>
+    public static void ReplaceSynced(string path, byte[] content) => Write(path, content, synced: true);
+
     private static void Write(string path, byte[] content, bool synced)
     {
         string temporary = path + TemporarySuffix;

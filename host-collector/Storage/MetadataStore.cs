@@ -68,6 +68,22 @@ internal sealed class MetadataStore
         }
     }
 
+    /// <summary>Makes and holds a file of the collector's own.</summary>
+    /// <exception cref="IOException">The disk does not take it.</exception>
+    public string HoldNew(byte[] content)
+    {
+        string sha256 = Convert.ToHexStringLower(SHA256.HashData(content));
+        lock (_gate)
+        {
+            if (!TryHold(sha256))
+            {
+                DurableFile.ReplaceSynced(PathOf(sha256), content);
+                Hold(sha256);
+            }
+        }
+        return sha256;
+    }
+
     public void Release(string sha256)
     {
         lock (_gate)

@@ -106,6 +106,9 @@ public static class Constants
     public const int IOPRIO_CLASS_IDLE = 3;
     public const int IOPRIO_CLASS_SHIFT = 13;
 
+    // sys/resource.h
+    public const int RLIMIT_NOFILE = 7;
+
     // time.h
     public const int CLOCK_REALTIME = 0;
     public const int CLOCK_MONOTONIC = 1;

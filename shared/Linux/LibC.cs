@@ -20,6 +20,12 @@ internal static unsafe partial class LibC
     [LibraryImport("libc", EntryPoint = "rename", SetLastError = true)]
     internal static partial int Rename(byte* from, byte* to);
 
+    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
+    internal static partial int GetRlimit(int resource, Rlimit* limit);
+
+    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
+    internal static partial int SetRlimit(int resource, Rlimit* limit);
+
     [LibraryImport("libc", EntryPoint = "gettid")]
     internal static partial int GetTid();
 

@@ -48,3 +48,11 @@ public struct Timeval
     public long Seconds;
     public long Microseconds;
 }
+
+/// <summary><c>struct rlimit</c> of <c>sys/resource.h</c>, 16 bytes.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct Rlimit
+{
+    public ulong Current;
+    public ulong Maximum;
+}

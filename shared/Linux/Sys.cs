@@ -290,6 +290,15 @@ public static unsafe class Sys
 
     public static int Fsync(int fd) => Result(TmdsLibC.fsync(fd));
 
+    /// <summary>How many descriptors this process may have open, or as many as it may let itself have where that is less.</summary>
+    public static int SetDescriptorLimit(ulong wanted)
+    {
+        Rlimit limit;
+        int result = LibC.GetRlimit(Constants.RLIMIT_NOFILE, &limit);
+        limit.Current = Math.Min(wanted, limit.Maximum);
+        return result < 0 ? -Last() : Result(LibC.SetRlimit(Constants.RLIMIT_NOFILE, &limit));
+    }
+
     public static int CurrentThreadId() => LibC.GetTid();
 
     /// <summary>Keeps the calling thread on one CPU. The kernel undoes it by itself when that CPU goes offline.</summary>

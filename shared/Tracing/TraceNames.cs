@@ -76,23 +76,18 @@ public static class TraceNames
 
     private static string? FaultOfFunction(string text)
     {
-        int plain = 0;
-        foreach (char c in text)
-        {
-            plain += c is '*' or '?' ? 0 : 1;
-        }
-        return IsName(text, "_.*?") && plain >= FewestPlainChars && !char.IsAsciiDigit(text[0]) ? null
+        return IsName(text, "_.*?") && IsNarrow(text) && !char.IsAsciiDigit(text[0]) ? null
             : $"\"{text}\" is no function: write letters, digits, _ and ., with * and ? but at least {FewestPlainChars} characters that are none";
     }
 
     /// <summary>
-    /// One query of dynamic_debug: pairs of a word that chooses and what it chooses, then flags. Without a pair it would be the whole kernel; a semicolon or the end of a
-    /// line would begin another.
+    /// One query of dynamic_debug: pairs of a word that chooses and what it chooses, then flags. Without a pair, and with patterns that every name fits, it would be the whole
+    /// kernel; a semicolon or the end of a line would begin another.
     /// </summary>
     private static string? FaultOfQuery(string text)
     {
         ReadOnlySpan<char> rest = text;
-        int pairs = 0;
+        bool isNarrow = false;
         bool isWhole = text.Length < Wire.MaxStringBytes;
         while (isWhole && !rest.IsEmpty && rest[0] is not ('+' or '-' or '='))
         {
@@ -100,10 +95,22 @@ public static class TraceNames
             bool isKnown = word is "file" or "func" or "module" or "line" or "format";
             ReadOnlySpan<char> value = rest.IsEmpty || rest[0] != '"' || word is not "format" ? TakeWord(ref rest) : TakeQuoted(ref rest);
             isWhole = isKnown && !value.IsEmpty && !HasAny(value, "\";#\\") && IsPrintable(value);
-            pairs++;
+            isNarrow |= word is not "line" && IsNarrow(value);
         }
-        return isWhole && pairs > 0 && rest.Length > 1 && !HasOther(rest[1..], "pflmt_") ? null
-            : $"\"{text}\" is no line for dynamic_debug: write file, func, module, line or format, each with a value, and then +, - or = with some of pflmt_, e.g. module kvm +p";
+        return isWhole && isNarrow && rest.Length > 1 && !HasOther(rest[1..], "pflmt_") ? null
+            : $"\"{text}\" is no line for dynamic_debug: write file, func, module, line or format, each with a value, and then +, - or = with some of pflmt_, e.g. module kvm +p; "
+                + $"one of the values, not of line, has at least {FewestPlainChars} characters other than * and ?";
+    }
+
+    /// <summary>Not a pattern that nearly everything fits.</summary>
+    private static bool IsNarrow(ReadOnlySpan<char> pattern)
+    {
+        int plain = 0;
+        foreach (char c in pattern)
+        {
+            plain += c is '*' or '?' ? 0 : 1;
+        }
+        return plain >= FewestPlainChars;
     }
 
     private static ReadOnlySpan<char> TakeWord(ref ReadOnlySpan<char> rest)

@@ -48,5 +48,27 @@ public sealed class DynamicDebugTests : IDisposable
         Assert.False(File.Exists(Path.Combine(_guest.Paths.State, "dynamic_debug")));
     }
 
+    [Fact]
+    public void Nothing_is_switched_before_what_was_is_kept()
+    {
+        _guest.Write("proc/dynamic_debug/control", "");
+        // No file can have the name of a folder.
+        Directory.CreateDirectory(Path.Combine(_guest.Paths.State, "dynamic_debug"));
+
+        Assert.Contains("cannot be kept", new DynamicDebug(_guest.Paths).Apply(["module kvm +p"]), StringComparison.Ordinal);
+
+        Assert.Equal("", _guest.Read("proc/dynamic_debug/control"));
+    }
+
+    [Fact]
+    public void What_is_kept_before_takes_back_whatever_the_lines_did()
+    {
+        Dictionary<string, string> before = DynamicDebug.Parse("init/main.c:7 [main]start =p \"x\"\n");
+
+        Assert.Equal(
+            ["module kvm =_", "func tcp_* format \"a b\" =_", "file init/main.c line 7 module main func start =p"],
+            DynamicDebug.UndoOf(["module kvm +p", "func tcp_* format \"a b\" =pt"], before).Select(u => $"{u.Site} {u.Flags}"));
+    }
+
     public void Dispose() => _guest.Dispose();
 }

@@ -26,6 +26,7 @@ public sealed partial class LayoutTests : IDisposable
         [typeof(SockaddrUn)] = ("sys/un.h", "struct sockaddr_un", new() { ["Family"] = "sun_family", ["Path"] = "sun_path" }),
         [typeof(PollFd)] = ("poll.h", "struct pollfd", new() { ["Fd"] = "fd", ["Events"] = "events", ["Revents"] = "revents" }),
         [typeof(Timespec)] = ("time.h", "struct timespec", new() { ["Seconds"] = "tv_sec", ["Nanoseconds"] = "tv_nsec" }),
+        [typeof(Rlimit)] = ("sys/resource.h", "struct rlimit", new() { ["Current"] = "rlim_cur", ["Maximum"] = "rlim_max" }),
         [typeof(Timeval)] = ("sys/time.h", "struct timeval", new() { ["Seconds"] = "tv_sec", ["Microseconds"] = "tv_usec" }),
     };
 

@@ -85,6 +85,7 @@ public sealed class TraceMessageTests
     [InlineData("file lib/kobject.c line 200-300 =pmfl")]
     [InlineData("func kobject_* format \"kobject: '%s'\" +pt")]
     [InlineData("format nosuch -p")]
+    [InlineData("module * func tcp_* +p")]
     public void Queries_of_dynamic_debug_are_let_in(string query) => Assert.Null(Fault(TraceSettings.None with { DynamicDebug = [query] }));
 
     [Theory]
@@ -96,6 +97,11 @@ public sealed class TraceMessageTests
     [InlineData("module kvm; module x +p")]
     [InlineData("module kvm +p; module x +p")]
     [InlineData("module kvm +p\nmodule x +p")]
+    [InlineData("module * +p")]
+    [InlineData("file *.c +p")]
+    [InlineData("func ?? module ** line 1-99999 +p")]
+    [InlineData("line 100-99999 +p")]
+    [InlineData("format % +p")]
     [InlineData("class DRM +p")]
     [InlineData("format \"a; b\" +p")]
     [InlineData("format \"a b +p")]

@@ -159,6 +159,25 @@ public sealed class FileTests : IDisposable
             "the older versions are gone");
     }
 
+    /// <summary>A version of saved_cmdlines has the threads of its moment, the trace those of hours.</summary>
+    [Fact]
+    public void Threads_that_a_guest_names_no_more_keep_their_names()
+    {
+        using InProcessCollector collector = new(_store);
+        using ScriptedGuest guest = new(_store.Socket);
+        guest.Connect();
+        Assert.Equal(OfferAnswer.Want, guest.OfferFile(OfferedKind.Metadata, "saved_cmdlines", "1 init\n20 cron\n30 old\n"u8.ToArray()));
+        Assert.Equal(OfferAnswer.Want, guest.OfferFile(OfferedKind.Metadata, "saved_cmdlines", "1 init\n30 new\n"u8.ToArray()));
+        AssertNames("1 init\n30 new\n20 cron\n");
+        Assert.Equal(OfferAnswer.Want, ReconnectAndOffer(guest, "saved_cmdlines", "40 sshd\n"u8.ToArray()));
+        AssertNames("40 sshd\n1 init\n30 new\n20 cron\n");
+
+        void AssertNames(string expected) => TestStore.Await(
+            () => Directory.GetFiles(StorePaths.Metadata(_store.Folder)) is [string only] && File.ReadAllText(only) == expected
+                && _store.BootRecord(guest).Metadata["saved_cmdlines"] == Path.GetFileName(only),
+            "one file with all names");
+    }
+
     private static OfferAnswer ReconnectAndOffer(ScriptedGuest guest, string name, byte[] content)
     {
         guest.PreviousSession = Guid.Empty;

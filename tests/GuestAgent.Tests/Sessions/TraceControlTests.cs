@@ -187,6 +187,21 @@ public sealed class TraceControlTests
         Assert.Contains(why, (await AskAsync(run, TraceVerb.Set, TraceSettings.None with { Events = [name] })).Refusal, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("syscalls", "513 events, and at most 512 are switched on at once; raw_syscalls tells of every system call with two")]
+    [InlineData("many", "513 events, and at most 512 are switched on at once")]
+    public async Task Refuses_more_events_than_one_request_may_switch_on(string system, string why)
+    {
+        await using AgentRun run = await StartAsync(prepare: guest =>
+        {
+            for (int i = 0; i < 513; i++)
+            {
+                guest.WriteInstance($"events/{system}/e{i}/enable", "0");
+            }
+        });
+        Assert.EndsWith(why, (await AskAsync(run, TraceVerb.Set, TraceSettings.None with { Events = [system] })).Refusal, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Refuses_filters_of_events_that_are_not_recorded_and_rings_that_the_guest_cannot_bear()
     {

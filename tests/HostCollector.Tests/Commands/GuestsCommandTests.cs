@@ -160,6 +160,23 @@ public sealed class GuestsCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task History_held_ends_with_the_newest_trace_however_long_ago_that_was()
+    {
+        FillOneGuest();
+        string folder = StorePaths.Vcpu(_store.BootFolder(SampleStore.NewBoot), 0);
+        Directory.CreateDirectory(folder);
+        string segment = Path.Combine(folder, StorePaths.SegmentName(1_000_000_000, 65536));
+        SegmentSummary sum = new() { Sha256 = "", Slots = 1, Events = 1, First = 1_000_000_000, Last = 25_000_000_000, Bytes = 65536 };
+        await File.WriteAllTextAsync(SegmentSum.PathOf(segment), JsonSerializer.Serialize(sum, StoreJson.Default.SegmentSummary));
+        await File.WriteAllBytesAsync(segment, new byte[65536]);
+        File.SetLastWriteTimeUtc(segment, new DateTime(2026, 1, 31, 13, 0, 0, DateTimeKind.Utc));
+        JsonElement guest = JsonDocument.Parse((await _store.RunAsync("guests", "web1", "--json")).Output).RootElement;
+        Assert.Equal(24, guest.GetProperty("history_seconds").GetDouble(), 0.001);
+        Assert.Equal("2026-01-31T13:00:00.000000000Z", guest.GetProperty("history_until").GetString());
+        Assert.Matches("history held +24s, until 2026-01-31T13:00:00.000000000Z\n", (await _store.RunAsync("guests", "web1")).Output);
+    }
+
+    [Fact]
     public async Task Socket_of_a_killed_collector_is_no_collector()
     {
         FillOneGuest();

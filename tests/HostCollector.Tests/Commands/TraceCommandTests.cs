@@ -27,6 +27,7 @@ public sealed class TraceCommandTests : IDisposable
     [InlineData("is no function", "set", "--tracer", "function", "--function", "*")]
     [InlineData("KiB per vCPU", "set", "--buffer-kb", "1")]
     [InlineData("KiB per vCPU", "set", "--buffer-kb", "-5")]
+    [InlineData("is no number of KiB per vCPU; write one from 16", "set", "--buffer-kb", "big")]
     [InlineData("is no time", "set", "-e", "sched", "--for", "0")]
     [InlineData("is no time", "set", "-e", "sched", "--for", "2d")]
     [InlineData("is no time", "set", "-e", "sched", "--for", "soon")]
@@ -56,5 +57,6 @@ public sealed class TraceCommandTests : IDisposable
         (int failed, _, string missing) = await _store.RunAsync("trace", "web1", "show");
         Assert.Equal(ExitCode.Failed, failed);
         Assert.Contains("is it running", missing, StringComparison.Ordinal);
+        Assert.Contains($"there is no socket {_store.Root}/control.sock", missing, StringComparison.Ordinal);
     }
 }

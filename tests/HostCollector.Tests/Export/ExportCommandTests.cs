@@ -214,7 +214,16 @@ public sealed class ExportCommandTests : IDisposable
         await FailsAsync(2, "--format: there is no pcap", "export", "web1", "-o", file, "--format", "pcap");
         await FailsAsync(2, "cannot be written to -", "export", "web1", "-o", "-", "--format", "dat");
         await FailsAsync(1, "cannot be written", "export", "web1", "-o", Path.Combine(_store.Root, "no", "such", "folder.dat"));
-        await FailsAsync(1, "No space left on device", "export", "web1", "-o", "/dev/full", "--format", "txt");
+        await FailsAsync(2, "-o is empty", "export", "web1", "-o", "");
+        await FailsAsync(2, $"{_store.Root} is a folder; name a file in it", "export", "web1", "-o", _store.Root);
+        await FailsAsync(2, "standard output has no name that says the format; add --format", "export", "web1", "-o", "-");
+        await FailsAsync(2, "-b is empty", "export", "web1", "-o", file + ".dat", "-b", "");
+        await FailsAsync(2, "--cpu: \"a\" is no vCPU; write a number", "export", "web1", "-o", file + ".dat", "--cpu", "a");
+        await FailsAsync(2, "--cpu: \"0,1\" is no vCPU", "export", "web1", "-o", file + ".dat", "--cpu", "0,1");
+        await FailsAsync(2, "--cpu: \"-1\" is no vCPU", "export", "web1", "-o", file + ".dat", "--cpu", "-1");
+        await FailsAsync(2, "--clock: \"sun\" is no clock; write guest or host\n", "export", "web1", "--clock", "sun");
+        await FailsAsync(1, $"cannot be written: there is no folder {_store.Root}/no/such\n", "export", "web1", "-o", Path.Combine(_store.Root, "no", "such", "folder.dat"));
+        await FailsAsync(1, "write(/dev/full) failed: ENOSPC (28), no space left", "export", "web1", "-o", "/dev/full", "--format", "txt");
         Assert.Empty(Directory.GetFiles(_store.Root));
     }
 
