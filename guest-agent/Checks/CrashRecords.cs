@@ -48,7 +48,7 @@ internal static class CrashRecords
         return VersionOf(release) >= FirstWithRing
             ? GuestReadiness.Missing(
                 Name, "none: the last events before a crash that the host does not catch are lost",
-                $"reserve_mem=12M:4096:trace trace_instance={PersistentRing.Name}^traceoff@trace on the kernel's command line")
+                $"reserve_mem=12M:4096:trace trace_instance={PersistentRing.Name}^traceoff@trace on the kernel's command line (a kernel that is moved at boot, KASLR, may find the memory used: nokaslr is safe)")
             : new ReadinessCheck(Name, CheckState.NotCounted, "this kernel cannot have one (Linux 6.12 and newer can)", "");
     }
 

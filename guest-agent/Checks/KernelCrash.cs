@@ -26,7 +26,7 @@ internal static class KernelCrash
     public static ReadinessCheck Timeout(GuestPaths paths)
     {
         const string Name = "panic-timeout";
-        const string Fix = "sysctl -w kernel.panic=10; for every boot: echo kernel.panic=10 > /etc/sysctl.d/60-vsockpair.conf";
+        const string Fix = "sysctl -w kernel.panic=10; for every boot: echo kernel.panic=10 >> /etc/sysctl.d/60-vsockpair.conf";
         return GuestReadiness.TryRead($"{paths.Proc}/sys/kernel/panic") switch
         {
             null => GuestReadiness.Missing(Name, "/proc/sys/kernel/panic cannot be read", Fix),
