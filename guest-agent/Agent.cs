@@ -70,7 +70,7 @@ internal sealed class Agent : IDisposable
         {
             ReadStrategy strategy = ReadStrategyProbe.Probe(instance.SubBufferBytes, $"{paths.Proc}/kallsyms");
             AgentLog.Info($"recording {instance.Configured.Events.Count} events, {ReadStrategyProbe.Describe(strategy)}");
-            trace = new TraceRecorder(instance, strategy, options.Flush, paths, host, stop.Wake);
+            trace = new TraceRecorder(instance, strategy, options.Flush, timings.Dismiss, paths, host, stop.Wake);
             trace.Start();
             control = new TraceControl(instance, trace, options, timings, stop, paths);
         }

@@ -27,6 +27,9 @@ internal sealed class Timings
     /// <summary>For all of a stopping agent's streams together to be drained.</summary>
     public TimeSpan StopDrain { get; init; } = TimeSpan.FromSeconds(4);
 
+    /// <summary>For the threads of streams that were dismissed to end, before a change that empties the rings is refused.</summary>
+    public TimeSpan Dismiss { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>For the formats of newly requested events to be stored on the host: behind large files, but before the collector gives up on the request.</summary>
     public TimeSpan Formats { get; init; } = TimeSpan.FromSeconds(20);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a tier of the tests and ends with one line: N passed, N failed, N skipped.
+# Runs a tier of the tests and ends with what failed, by name, and one line: N passed, N failed, N skipped.
 # usage: tests/run.sh fast | all | soak | fuzz
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -47,6 +47,29 @@ case $tier in
 esac
 
 counters() { cat "$results"/*.trx 2>/dev/null | grep -o "<Counters [^>]*" | grep -o " $1=\"[0-9]*\"" | tr -dc '0-9\n' | awk '{n += $1} END {print n + 0}'; }
+
+# Each failed test with the first lines of its message, and each run that ended before its tests had, with the tests that were running: a log is often read from its end only.
+failures() {
+    cat "$results"/*.trx 2>/dev/null | awk '
+        function plain(text) {
+            gsub(/&lt;/, "<", text); gsub(/&gt;/, ">", text); gsub(/&quot;/, "\"", text); gsub(/&apos;/, "\047", text); gsub(/&#xD;/, "", text)
+            gsub(/&amp;/, "\\&", text)
+            return text
+        }
+        /<UnitTestResult / {
+            failed = / outcome="Failed"/
+            if (failed && match($0, / testName="[^"]*"/)) print "failed: " plain(substr($0, RSTART + 11, RLENGTH - 12))
+        }
+        failed && /<Message>/ { left = 5; sub(/.*<Message>/, "") }
+        left > 0 { line = $0; sub(/<\/Message>.*/, "", line); print "    " plain(line); left = /<\/Message>/ ? 0 : left - 1 }
+        /<RunInfo / { aborted = / outcome="Error"/ }
+        aborted && /<Text>/ && !/\[FAIL\]<\/Text>/ { sub(/.*<Text>/, ""); sub(/<\/Text>.*/, ""); print "aborted: " plain($0) }
+        match($0, /Sequence_[0-9a-f]+\.xml/) {
+            sequence = substr($0, RSTART, RLENGTH)
+            while (("cat TestResults/*/" sequence) | getline test > 0)
+                if (test ~ /Completed="False"/ && match(test, / DisplayName="[^"]*"/)) print "running then: " plain(substr(test, RSTART + 14, RLENGTH - 15))
+        }'
+}
 passed=$(counters passed) failed=$(counters failed) total=$(counters total)
 if ((passed == 0)); then
     status=1
@@ -55,5 +78,6 @@ summary="$passed passed, $failed failed, $((total - passed - failed)) skipped"
 if [[ $tier == soak ]]; then
     tests/soak/report.sh "$results/figures" "$summary" >"$results/RESULTS.md" && mv "$results/RESULTS.md" tests/soak/RESULTS.md && echo "figures: tests/soak/RESULTS.md"
 fi
+failures
 echo "$summary"
 exit $status

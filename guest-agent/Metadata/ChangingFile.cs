@@ -3,12 +3,12 @@ using VsockPair.Linux;
 namespace VsockPair.GuestAgent.Metadata;
 
 /// <summary>
-/// A file that changes while the guest runs, in one session. One that has changed at every look is looked at less and less often, so that the offers
+/// Something that changes while the guest runs, mostly a file, in one session. One that has changed at every look is looked at less and less often, so that the offers
 /// of a session last for months.
 /// </summary>
 /// <param name="digest">What makes two contents the same.</param>
 /// <param name="firstWait">Until it is looked at again; doubles as long as it keeps changing.</param>
-internal sealed class ChangingFile(string path, Func<byte[], byte[]> digest, TimeSpan firstWait)
+internal sealed class ChangingFile(Func<byte[]> read, Func<byte[], byte[]> digest, TimeSpan firstWait)
 {
     private const int MostDoublings = 20;
 
@@ -22,6 +22,11 @@ internal sealed class ChangingFile(string path, Func<byte[], byte[]> digest, Tim
     private int _changesInARow;
     private TimeSpan _lookAt = TimeSpan.MinValue;
 
+    public ChangingFile(string path, Func<byte[], byte[]> digest, TimeSpan firstWait)
+        : this(() => Read(path), digest, firstWait)
+    {
+    }
+
     /// <summary>Of the content taken last, empty before the first.</summary>
     public ReadOnlySpan<byte> Digest => _last;
 
@@ -33,7 +38,7 @@ internal sealed class ChangingFile(string path, Func<byte[], byte[]> digest, Tim
         {
             return null;
         }
-        byte[] bytes = Read();
+        byte[] bytes = read();
         byte[] current = digest(bytes);
         bool isNew = bytes.Length > 0 && !current.AsSpan().SequenceEqual(_last);
         _changesInARow = isNew ? Math.Min(_changesInARow + 1, MostDoublings) : 0;
@@ -51,7 +56,7 @@ internal sealed class ChangingFile(string path, Func<byte[], byte[]> digest, Tim
         return bytes;
     }
 
-    private byte[] Read()
+    private static byte[] Read(string path)
     {
         try
         {

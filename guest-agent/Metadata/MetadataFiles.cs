@@ -24,6 +24,7 @@ internal sealed class MetadataFiles
     private readonly bool _hasSymbols;
     private readonly TraceInstance? _instance;
     private ChangingFile? _commandLines;
+    private ChangingFile? _threadGroups;
     private ChangingFile? _modules;
 
     /// <param name="refresh">How often <see cref="OfferChanged"/> is called.</param>
@@ -66,13 +67,14 @@ internal sealed class MetadataFiles
     public void OfferAll(FileOffers offers, List<string> events)
     {
         _commandLines = _commandLinesPath is null ? null : new ChangingFile(_commandLinesPath, b => Sha256.Of(b), _refresh);
+        _threadGroups = new ChangingFile(() => ThreadGroups.Read(_paths.Proc), b => Sha256.Of(b), _refresh);
         _modules = new ChangingFile($"{_paths.Proc}/modules", b => ModuleLayout.Hash(b), _refresh);
         string folder = $"{_paths.SysFs}/devices/system/cpu";
         byte[] cpus = Encoding.UTF8.GetBytes(string.Concat(Array.ConvertAll(CpuRanges, r => $"{r} {SmallFile.ReadText($"{folder}/{r}")}\n")));
         offers.Add(OfferedFile.Snapshot("cpuinfo", cpus));
         _small.ForEach(offers.Add);
         OfferFormats(offers, events);
-        OfferIfChanged(offers, "saved_cmdlines", _commandLines);
+        OfferNames(offers);
         if (!OfferModules(offers))
         {
             // A kernel without modules has these two all the same.
@@ -84,7 +86,7 @@ internal sealed class MetadataFiles
     /// <summary>What is not any more what was offered last in this session.</summary>
     public void OfferChanged(FileOffers offers)
     {
-        OfferIfChanged(offers, "saved_cmdlines", _commandLines);
+        OfferNames(offers);
         OfferModules(offers);
     }
 
@@ -99,6 +101,12 @@ internal sealed class MetadataFiles
 
     /// <summary>A small file that the collector has already: its answer shows that it has worked on all that was sent before.</summary>
     public void OfferHeaderPage(FileOffers offers) => offers.Add(OfferedFile.Metadata(HeaderPage, _instance!.Files.Path(HeaderPage), HeaderPage));
+
+    private void OfferNames(FileOffers offers)
+    {
+        OfferIfChanged(offers, "saved_cmdlines", _commandLines);
+        OfferIfChanged(offers, "thread_groups", _threadGroups);
+    }
 
     private bool OfferModules(FileOffers offers)
     {

@@ -12,11 +12,10 @@ namespace VsockPair.GuestAgent.Tracing;
 /// </summary>
 internal sealed class TraceRecorder : IDisposable
 {
-    private static readonly TimeSpan DismissLimit = TimeSpan.FromSeconds(1);
-
     private readonly TraceInstance _instance;
     private readonly ReadStrategy _strategy;
     private readonly TimeSpan _flush;
+    private readonly TimeSpan _dismissLimit;
     private readonly IHostConnector _host;
     private readonly WakeEvent _owner;
     private readonly List<CpuStream> _streams = [];
@@ -25,11 +24,12 @@ internal sealed class TraceRecorder : IDisposable
     private SessionLink? _link;
     private readonly List<StreamCounters> _unreported;
 
-    public TraceRecorder(TraceInstance instance, ReadStrategy strategy, TimeSpan flush, GuestPaths paths, IHostConnector host, WakeEvent owner)
+    public TraceRecorder(TraceInstance instance, ReadStrategy strategy, TimeSpan flush, TimeSpan dismissLimit, GuestPaths paths, IHostConnector host, WakeEvent owner)
     {
         _instance = instance;
         _strategy = strategy;
         _flush = flush;
+        _dismissLimit = dismissLimit;
         _host = host;
         _owner = owner;
         _unreported = instance.Retired;
@@ -150,7 +150,7 @@ internal sealed class TraceRecorder : IDisposable
             return false;
         }
         _streams.ForEach(s => s.Dismiss());
-        Recurring left = new(DismissLimit);
+        Recurring left = new(_dismissLimit);
         while (!_streams.TrueForAll(s => s.HasEnded))
         {
             if (left.IsDue())

@@ -35,7 +35,7 @@ internal interface ITailPrinter
 
 /// <summary>
 /// Lines as <c>trace-cmd report</c> has them, so many a second as a terminal can show; the rest is counted. A line that begins with two dashes is never the guest's, and further lines
-/// of an event begin with a bar.
+/// of an event, as a stack has them, begin with a bar.
 /// </summary>
 internal sealed class TailTextPrinter(TextWriter output, TimeProvider time) : ITailPrinter
 {
@@ -133,17 +133,13 @@ internal sealed class TailTextPrinter(TextWriter output, TimeProvider time) : IT
 
     private void EndLine()
     {
-        ReadOnlySpan<byte> rest = _line.Bytes;
         // A thread may be called "-- boot …", and fill its column.
-        _text.Append(rest is [(byte)'-' or (byte)'|', ..] ? " " : "");
-        int end;
-        while ((end = rest.IndexOf((byte)'\n')) >= 0)
+        _text.Append(_line.Line(0) is [(byte)'-' or (byte)'|', ..] ? " " : "");
+        for (int i = 0; i < _line.LineCount; i++)
         {
-            TerminalText.Append(_text, rest[..end]);
-            _text.Append("\n| ");
-            rest = rest[(end + 1)..];
+            _text.Append(i == 0 ? "" : "\n| ");
+            TerminalText.Append(_text, _line.Line(i));
         }
-        TerminalText.Append(_text, rest);
         output.Write(_text.Append('\n'));
         _text.Clear();
         _line.Clear();

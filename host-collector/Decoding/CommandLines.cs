@@ -2,11 +2,16 @@ using System.Buffers.Text;
 
 namespace VsockPair.Decoding;
 
-/// <summary><c>saved_cmdlines</c>: which thread had which name, as far as the kernel remembered.</summary>
+/// <summary>
+/// <c>saved_cmdlines</c>: which thread had which name, as far as the kernel remembered. The kernel writes names as they are, so a thread whose name has a line feed in it
+/// writes a line of its own choice, or one that is none; it costs no other thread its name.
+/// </summary>
 public sealed class CommandLines
 {
     /// <summary>The kernel keeps 128 unless told otherwise.</summary>
     private const int MaxNames = 1 << 17;
+
+    private static ReadOnlySpan<byte> WhiteSpace => " \t\v\f\r\n"u8;
 
     private readonly Dictionary<int, byte[]> _names = [];
 
@@ -15,14 +20,25 @@ public sealed class CommandLines
         LineReader lines = new(text);
         while (_names.Count < MaxNames && lines.TryRead(out ReadOnlySpan<byte> line))
         {
-            if (Utf8Parser.TryParse(line, out int pid, out int digits) && line.Length > digits + 1 && line[digits] == ' ')
+            if (Utf8Parser.TryParse(line, out int pid, out int digits) && line.Length > digits && line[digits] == ' ')
             {
-                _names[pid] = line[(digits + 1)..].ToArray();
+                // White space before a name is lost on trace-cmd, which reads it with scanf. At a name of nothing else it stops reading.
+                ReadOnlySpan<byte> name = line[digits..].TrimStart(WhiteSpace);
+                int end = name.IndexOf((byte)0);
+                name = end < 0 ? name : name[..end];
+                if (!name.IsEmpty)
+                {
+                    // The kernel has each thread once. The one that a name has made up cannot be told from it.
+                    _names.TryAdd(pid, name.ToArray());
+                }
             }
         }
     }
 
     public IReadOnlyDictionary<int, byte[]> Names => _names;
+
+    /// <summary>Whether a line can say this name.</summary>
+    public static bool CanHold(ReadOnlySpan<byte> name) => !name.IsEmpty && !WhiteSpace.Contains(name[0]) && !name.Contains((byte)'\n');
 
     /// <summary>As trace-cmd has it: <c>&lt;idle&gt;</c> for 0, <c>&lt;...&gt;</c> for a thread that is not known.</summary>
     public ReadOnlySpan<byte> Find(int pid) => pid == 0 ? "<idle>"u8 : _names.TryGetValue(pid, out byte[]? name) ? name : "<...>"u8;

@@ -1,7 +1,7 @@
 namespace VsockPair.Decoding;
 
 /// <summary>
-/// Everything that gives the raw bytes of one boot their meaning: formats by id, symbols, thread names, constant strings. Read from the boot's
+/// Everything that gives the raw bytes of one boot their meaning: formats by id, symbols, names and processes of threads, constant strings. Read from the boot's
 /// metadata (PROTOCOL.md §8); what is missing or cannot be read leaves events without that part and is a line in <see cref="Faults"/>.
 /// Unchanging; for any number of threads.
 /// </summary>
@@ -25,6 +25,7 @@ public sealed class EventCatalog
 
         HeaderPage = HeaderPage.TryParse(Read("events/header_page"));
         CommandLines = new CommandLines(Read("saved_cmdlines"));
+        ThreadGroups = new ThreadGroups(Read("thread_groups"));
         PrintkFormats = new PrintkFormats(Read("printk_formats"));
         // The order of names decides which format has an id that two of them claim.
         foreach (string name in all.Order(StringComparer.Ordinal))
@@ -45,6 +46,8 @@ public sealed class EventCatalog
     public KernelSymbols Symbols => _symbols.Value;
 
     public CommandLines CommandLines { get; }
+
+    public ThreadGroups ThreadGroups { get; }
 
     public PrintkFormats PrintkFormats { get; }
 

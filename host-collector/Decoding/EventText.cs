@@ -67,8 +67,8 @@ public sealed class EventText
         return false;
     }
 
-    /// <summary>Name of a thread, as far as it is known up to here.</summary>
-    public ReadOnlySpan<byte> ThreadName(int thread) => _state.NameOf(thread);
+    /// <summary>As far as they are known up to here.</summary>
+    internal ThreadNames Names => _state.Names;
 
     /// <returns>False for an event of no known format.</returns>
     internal bool TryFormat(in RingEvent ringEvent, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out KnownFormat? known)

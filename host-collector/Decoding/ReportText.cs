@@ -16,6 +16,8 @@ public sealed class ReportText(EventCatalog catalog)
 
     private readonly EventText _text = new(catalog);
 
+    internal ThreadNames Names => _text.Names;
+
     /// <summary>Appends an event, without a line feed at the end.</summary>
     /// <inheritdoc cref="EventText.AppendFields" path="/param"/>
     /// <inheritdoc cref="EventText.AppendFields" path="/returns"/>
@@ -25,7 +27,7 @@ public sealed class ReportText(EventCatalog catalog)
         if (isKnown)
         {
             int thread = known!.Thread(ringEvent);
-            ThreadColumn.AppendText(target, _text.ThreadName(thread));
+            ThreadColumn.AppendText(target, Names.Of(thread));
             target.Append('-');
             PidColumn.AppendNumber(target, (ulong)thread);
             target.Append(" ["u8);

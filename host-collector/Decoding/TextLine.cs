@@ -5,9 +5,11 @@ namespace VsockPair.Decoding;
 /// <summary>
 /// Bytes of text under construction, reused from event to event. What guests chose is in it as it came: whoever writes it to a terminal escapes it.
 /// Holds at most <see cref="Limit"/> bytes; the rest is cut off, and <see cref="IsCut"/> says so.
+/// A line feed in it is a byte of some text like any other, unless <see cref="AppendLines"/> put it there: then a further line begins behind it.
 /// </summary>
 public sealed class TextLine
 {
+    private readonly List<int> _lineFeeds = [];
     private byte[] _bytes = new byte[512];
 
     public int Length { get; private set; }
@@ -19,14 +21,31 @@ public sealed class TextLine
 
     public ReadOnlySpan<byte> Bytes => _bytes.AsSpan(0, Length);
 
+    public int LineCount => _lineFeeds.Count + 1;
+
+    /// <summary>One of its lines, which may still hold line feeds that are text.</summary>
+    public ReadOnlySpan<byte> Line(int index)
+    {
+        int start = index == 0 ? 0 : _lineFeeds[index - 1] + 1;
+        return _bytes.AsSpan(start, (index < _lineFeeds.Count ? _lineFeeds[index] : Length) - start);
+    }
+
     public void Clear()
     {
         Length = 0;
+        _lineFeeds.Clear();
         IsCut = false;
     }
 
     /// <summary>Goes back to what it was when it had this length.</summary>
-    public void Truncate(int length) => Length = Math.Min(Length, length);
+    public void Truncate(int length)
+    {
+        Length = Math.Min(Length, length);
+        while (_lineFeeds is [.., int last] && last >= Length)
+        {
+            _lineFeeds.RemoveAt(_lineFeeds.Count - 1);
+        }
+    }
 
     public void Append(byte value) => Reserve(1).Fill(value);
 
@@ -44,6 +63,22 @@ public sealed class TextLine
     {
         Span<byte> target = Reserve(text.Length);
         text[..target.Length].CopyTo(target);
+    }
+
+    /// <summary>
+    /// Text of ours or of a format, whose line feeds begin a line where <c>=&gt; </c> or a tab follows, as in stacks: no format can make up a line that looks like an event or a loss.
+    /// </summary>
+    public void AppendLines(ReadOnlySpan<byte> text)
+    {
+        int start = Length;
+        Append(text);
+        for (int at = 0; at < text.Length && start + at < Length; at++)
+        {
+            if (text[at] == '\n' && (text[(at + 1)..].StartsWith("=> "u8) || text[(at + 1)..].StartsWith("\t"u8)))
+            {
+                _lineFeeds.Add(start + at);
+            }
+        }
     }
 
     /// <summary>Text of a format file.</summary>

@@ -1,3 +1,4 @@
+using System.Text;
 using VsockPair.Decoding;
 using VsockPair.History;
 using VsockPair.Text;
@@ -6,8 +7,8 @@ using VsockPair.Tracing;
 namespace VsockPair.Export;
 
 /// <summary>
-/// The lines of <c>trace-cmd report</c>. A text is likely to be shown on a terminal, now or later: of what guests chose, control characters and bytes that are no text are
-/// escaped, which is all that differs.
+/// The lines of <c>trace-cmd report</c>. A text is likely to be shown on a terminal, now or later, and taken line by line: of what guests chose, control characters, line feeds and
+/// bytes that are no text are escaped, which is all that differs. One event is one line, and one more for each function of a stack.
 /// </summary>
 internal sealed class TextExporter : EventExporter
 {
@@ -55,7 +56,16 @@ internal sealed class TextExporter : EventExporter
 
     private void EndLine()
     {
-        ReadOnlySpan<byte> rest = _line.Bytes;
+        for (int i = 0; i < _line.LineCount; i++)
+        {
+            Write(_line.Line(i));
+            _target.WriteByte((byte)'\n');
+        }
+        _line.Clear();
+    }
+
+    private void Write(ReadOnlySpan<byte> rest)
+    {
         while (rest.IndexOfAnyExceptInRange((byte)' ', (byte)'~') is int odd and >= 0)
         {
             _target.Write(rest[..odd]);
@@ -65,19 +75,13 @@ internal sealed class TextExporter : EventExporter
             rest = rest[escaped.Length..];
             while (!escaped.IsEmpty)
             {
-                // Tabs and line feeds are trace-cmd's own as well as the guest's.
-                int space = escaped.IndexOfAny((byte)'\t', (byte)'\n');
-                _target.Write(System.Text.Encoding.UTF8.GetBytes(TerminalText.Escape(space < 0 ? escaped : escaped[..space])));
-                escaped = space < 0 ? default : escaped[space..];
-                if (!escaped.IsEmpty)
-                {
-                    _target.WriteByte(escaped[0]);
-                    escaped = escaped[1..];
-                }
+                // Tabs are trace-cmd's own as well as the guest's, and do no harm.
+                int tab = escaped.IndexOf((byte)'\t');
+                _target.Write(Encoding.UTF8.GetBytes(TerminalText.Escape(tab < 0 ? escaped : escaped[..tab])));
+                _target.Write(tab < 0 ? default : "\t"u8);
+                escaped = tab < 0 ? default : escaped[(tab + 1)..];
             }
         }
         _target.Write(rest);
-        _target.WriteByte((byte)'\n');
-        _line.Clear();
     }
 }

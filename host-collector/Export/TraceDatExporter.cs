@@ -33,6 +33,7 @@ internal sealed class TraceDatExporter : IExporter
         _rest = new byte[slotBytes];
         using TraceDatFile file = new(target, slotBytes);
         AddMetadata(file, source.Metadata);
+        SavedNames.Write(file, source, stop);
         file.AddOption(OptionUname, $"Linux {source.Guest.Name} {source.Boot.Record?.Kernel}");
         file.AddOption(OptionVersion, CommandLine.Version);
         file.AddOption(OptionTraceId, IdOf(source.Boot));
@@ -111,9 +112,8 @@ internal sealed class TraceDatExporter : IExporter
         }
         Take(file, TraceDatFile.EventFormats, body);
 
-        AddText(file, TraceDatFile.Kallsyms, SymbolText.TryRestore(metadata), body, longSize: false);
-        AddText(file, TraceDatFile.Printk, metadata.Read("printk_formats"), body, longSize: false);
-        AddText(file, TraceDatFile.CommandLines, metadata.Read("saved_cmdlines"), body, longSize: true);
+        AddText(file, TraceDatFile.Kallsyms, SymbolText.TryRestore(metadata), body);
+        AddText(file, TraceDatFile.Printk, metadata.Read("printk_formats"), body);
     }
 
     private static void WriteFormats(TraceDatFile file, MemoryStream body, IEnumerable<byte[]> formats)
@@ -128,20 +128,13 @@ internal sealed class TraceDatExporter : IExporter
     }
 
     /// <summary>A section that is left out is one that a reader does without.</summary>
-    private static void AddText(TraceDatFile file, ushort id, byte[]? text, MemoryStream body, bool longSize)
+    private static void AddText(TraceDatFile file, ushort id, byte[]? text, MemoryStream body)
     {
         if (text is null or [])
         {
             return;
         }
-        if (longSize)
-        {
-            file.Write(body, (ulong)text.Length);
-        }
-        else
-        {
-            file.Write(body, (uint)text.Length);
-        }
+        file.Write(body, (uint)text.Length);
         body.Write(text);
         Take(file, id, body);
     }

@@ -66,7 +66,11 @@ public sealed class PerfettoTrace
             }
             foreach (ProtoMessage process in packet.Has(2) ? packet.Message(2).Messages(1) : [])
             {
-                Processes.Add((int)process.Number(1), process.Text(3));
+                Processes.Add((int)process.Number(1), process.Has(3) ? process.Text(3) : "");
+            }
+            foreach (ProtoMessage thread in packet.Has(2) ? packet.Message(2).Messages(2) : [])
+            {
+                Threads.Add((int)thread.Number(1), ((int)thread.Number(3), thread.Has(2) ? thread.Text(2) : ""));
             }
             if (packet.Has(1))
             {
@@ -92,7 +96,11 @@ public sealed class PerfettoTrace
 
     public ProtoMessage? System { get; private set; }
 
+    /// <summary>Their names, empty where there is none.</summary>
     public Dictionary<int, string> Processes { get; } = [];
+
+    /// <summary>Process and name of each, the name empty where there is none.</summary>
+    public Dictionary<int, (int Process, string Name)> Threads { get; } = [];
 
     /// <summary>Compares with an export as .ndjson: per CPU the same events in the same order, and losses in the same places.</summary>
     /// <returns>Null when they are the same.</returns>

@@ -50,7 +50,7 @@ internal sealed class StackPrinter(FieldFormat caller) : EventPrinter
 
     public override void Append(TextLine target, in PrintContext context, PrintState state)
     {
-        target.Append("<stack trace >\n"u8);
+        target.Append("<stack trace >"u8);
         for (int at = caller.Offset; at <= context.Payload.Length - sizeof(ulong); at += sizeof(ulong))
         {
             ulong address = BinaryPrimitives.ReadUInt64LittleEndian(context.Payload[at..]);
@@ -58,7 +58,7 @@ internal sealed class StackPrinter(FieldFormat caller) : EventPrinter
             {
                 break;
             }
-            target.Append("=> "u8);
+            target.AppendLines("\n=> "u8);
             if (context.Catalog.Symbols.TryFind(address, out KernelSymbol symbol))
             {
                 target.Append(symbol.Name);
@@ -70,8 +70,8 @@ internal sealed class StackPrinter(FieldFormat caller) : EventPrinter
             {
                 target.AppendHex(address);
             }
-            target.Append('\n');
         }
+        target.Append('\n');
     }
 }
 

@@ -52,7 +52,7 @@ internal sealed class PrintProgram
             }
             if (part.Argument is null)
             {
-                target.Append(part.Literal);
+                target.AppendLines(part.Literal);
                 continue;
             }
             Conversion conversion = part.LengthArgument is null ? part.Conversion : part.WithLength((int)part.LengthArgument.Number(context));

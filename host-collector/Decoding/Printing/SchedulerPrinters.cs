@@ -77,6 +77,6 @@ internal static class ThreadName
         target.Append(text);
         target.Append(':');
         target.AppendDecimal((long)number);
-        state.Learn((int)number, text);
+        state.Names.Learn((int)number, text);
     }
 }

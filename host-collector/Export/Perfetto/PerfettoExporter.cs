@@ -41,7 +41,7 @@ internal sealed class PerfettoExporter : EventExporter
         _packets = new PacketWriter(target, BinaryPrimitives.ReadUInt32LittleEndian(id) | 1, catalog.Symbols);
         WriteSystem();
         WriteClocks();
-        WriteThreadNames();
+        WriteThreads();
         WriteTrack(LossTrack, "lost events");
         WriteLog();
     }
@@ -120,20 +120,33 @@ internal sealed class PerfettoExporter : EventExporter
         _message.End(clock);
     }
 
-    /// <summary>The kernel does not say which process a thread belongs to, so each stands as a process of its own.</summary>
-    private void WriteThreadNames()
+    /// <summary>Threads whose name or process is known; one whose process is not known stands as a process of its own.</summary>
+    private void WriteThreads()
     {
         _message.Clear();
-        foreach ((int pid, byte[] name) in _catalog.CommandLines.Names)
+        IReadOnlyDictionary<int, byte[]> names = _catalog.CommandLines.Names;
+        ThreadGroups groups = _catalog.ThreadGroups;
+        int[] threads = [.. names.Keys.Union(groups.Processes.Keys)];
+        foreach (int pid in threads.Select(groups.ProcessOf).Distinct())
         {
             int process = _message.Begin(PerfettoFields.Processes.Process);
             _message.Number(PerfettoFields.Processes.ProcessPid, (long)pid);
-            _message.Text(PerfettoFields.Processes.ProcessCommandLine, name);
+            if (names.TryGetValue(pid, out byte[]? name))
+            {
+                _message.Text(PerfettoFields.Processes.ProcessCommandLine, name);
+            }
             _message.End(process);
+        }
+        foreach (int tid in threads)
+        {
             int thread = _message.Begin(PerfettoFields.Processes.Thread);
-            _message.Number(PerfettoFields.Processes.ThreadTid, (long)pid);
-            _message.Text(PerfettoFields.Processes.ThreadName, name);
-            _message.Number(PerfettoFields.Processes.ThreadTgid, (long)pid);
+            _message.Number(PerfettoFields.Processes.ThreadTid, (long)tid);
+            // Where there is none, Perfetto takes it from the scheduler's events.
+            if (names.TryGetValue(tid, out byte[]? name))
+            {
+                _message.Text(PerfettoFields.Processes.ThreadName, name);
+            }
+            _message.Number(PerfettoFields.Processes.ThreadTgid, (long)groups.ProcessOf(tid));
             _message.End(thread);
         }
         if (_message.Length > 0)

@@ -36,12 +36,14 @@ public sealed class DiskFullTests : IDisposable
         TestStore.Await(() => TestStore.SegmentBytes(boot, 0) == 4 * 65536, "what came before is stored");
 
         string filler = Path.Combine(_store.Folder, "filler");
-        // What came before may be closed while there still is room for its sidecar, and is removed then: the disk is full for good once it was full and nothing was closed.
+        // What came before may be closed while there still is room for its sidecar, and is removed then, which makes room once more. The disk is full for good when it is full
+        // before and after a look that has found no sidecar, nor one that is being written.
         TestStore.Await(() =>
         {
-            bool nothingClosed = Directory.GetFiles(boot, "*.sum", SearchOption.AllDirectories).Length == 0;
             Fill(filler);
-            return nothingClosed && collector.Status.DiskFull;
+            return collector.Status.DiskFull
+                && !new DirectoryInfo(boot).EnumerateFiles("*.sum*", SearchOption.AllDirectories).Any(sum => sum.Exists && sum.Length > 0)
+                && Fill(filler) == 0;
         }, "the disk is full");
         IReadOnlyList<string> earlier = TestStore.Segments(boot, 0);
         using CancellationTokenSource stop = new();
@@ -67,7 +69,7 @@ public sealed class DiskFullTests : IDisposable
         Assert.NotNull(collector.Status.Guests[0].Boots[0].ConnectedSince);
 
         File.Delete(filler);
-        TestStore.Await(() => !collector.Status.DiskFull && acknowledged.IsCompleted && TestStore.StoredEvents(boot, 0) + _store.Removed(boot, 0) > before, "all goes on", seconds: 5);
+        TestStore.Await(() => !collector.Status.DiskFull && acknowledged.IsCompleted && TestStore.StoredEvents(boot, 0) + _store.Removed(boot, 0) > before, "all goes on");
         Assert.Equal(OfferAnswer.Want, guest.AwaitAnswer(late, ScriptedGuestLink.DefaultPatience));
         guest.SendFile(late, types);
         TestStore.Await(() => _store.BootRecord(guest).Metadata.ContainsKey("btf"), "what was offered meanwhile is named");
@@ -115,10 +117,12 @@ public sealed class DiskFullTests : IDisposable
         _store.Dispose();
     }
 
-    private static void Fill(string path)
+    /// <returns>How many bytes there was room for.</returns>
+    private static long Fill(string path)
     {
         using FileStream file = new(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
         byte[] zeros = new byte[4096];
+        long before = file.Length;
         try
         {
             while (true)
@@ -128,7 +132,7 @@ public sealed class DiskFullTests : IDisposable
         }
         catch (IOException e) when (DiskReserve.IsFull(e))
         {
-            // That was the purpose.
+            return file.Length - before;
         }
     }
 

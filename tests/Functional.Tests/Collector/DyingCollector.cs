@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using VsockPair.Linux;
 using VsockPair.Sessions;
+using VsockPair.TestKit;
 
 namespace VsockPair.Functional.Tests.Collector;
 
@@ -16,7 +17,8 @@ internal static class DyingCollector
     private static async Task<int> Main(string[] args)
     {
         (string store, string vmmSocket, bool hangs) = (args[0], args[1], bool.Parse(args[2]));
-        HostApplicationBuilder builder = ServeCommand.Build(InProcessCollector.OptionsFor(store, vmmSocket), new SessionTimes { FaultPatience = TimeSpan.FromSeconds(2) });
+        HostApplicationBuilder builder = ServeCommand.Build(
+            InProcessCollector.OptionsFor(store, vmmSocket), new SessionTimes { FaultPatience = hangs ? TimeSpan.FromSeconds(2) : ScriptedGuestLink.DefaultPatience });
         builder.Services.AddHostedService(services => new LoopKiller(
             services.GetRequiredService<SessionRegistry>(), services.GetRequiredService<BulkLoops>(), services.GetRequiredService<GlobalSlots>(),
             Path.Combine(Path.GetDirectoryName(vmmSocket)!, Trigger)));

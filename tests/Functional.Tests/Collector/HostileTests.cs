@@ -29,7 +29,7 @@ public sealed class HostileTests : IDisposable
         _collector = new InProcessCollector(
             _store,
             o => o with { Listen = o.Listen with { Specs = [new HybridListen(GoodSocket, GoodName), .. o.Listen.Specs] } },
-            new SessionTimes { Handshake = TimeSpan.FromSeconds(1), AcceptsPerSecond = 1000 });
+            new SessionTimes { Handshake = TimeSpan.FromSeconds(3), AcceptsPerSecond = 1000 });
         _good = new ScriptedGuest(GoodSocket + "_829");
         _bad = new ScriptedGuest(_store.Socket);
     }
@@ -151,9 +151,10 @@ public sealed class HostileTests : IDisposable
         yield return OnKmsg(Violation.StalledFrame, (link, _) => link.SendBytes([20, 0, 0, 0, 0x92]));
         yield return OnKmsg(Violation.NeverReads, (link, next) =>
         {
-            // An acknowledgement for each batch, of which 64 KiB wait for a peer that takes none.
-            byte[] frame = new byte[256];
-            while (link.TrySendBytes(frame.AsSpan(0, KmsgRecords.Encode(Encoding.UTF8.GetBytes(ScriptedGuest.KmsgRecord(next++, "x")), frame))))
+            // An acknowledgement for all that one receive brings, of which 64 KiB wait for a peer that takes none: of large frames that is one, of small ones hundreds.
+            byte[] frame = new byte[Wire.MaxFrameBytes];
+            string text = new('x', 8000);
+            while (link.TrySendBytes(frame.AsSpan(0, KmsgRecords.Encode(Encoding.UTF8.GetBytes(ScriptedGuest.KmsgRecord(next++, text) + ScriptedGuest.KmsgRecord(next++, text)), frame))))
             {
             }
         });

@@ -51,7 +51,8 @@ public sealed class StreamingTests : IDisposable
     [Fact]
     public void Frames_that_always_come_in_parts_are_no_stall_while_they_go_on()
     {
-        using InProcessCollector collector = new(_store, times: new SessionTimes { Handshake = TimeSpan.FromSeconds(1) });
+        const int limitSeconds = 3;
+        using InProcessCollector collector = new(_store, times: new SessionTimes { Handshake = TimeSpan.FromSeconds(limitSeconds) });
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         byte[] frame = new byte[64];
@@ -61,7 +62,7 @@ public sealed class StreamingTests : IDisposable
         link.Send(guest.ControlHello);
         link.Receive<Welcome>();
         link.SendBytes(frame.AsSpan(0, 3));
-        for (long end = Environment.TickCount64 + 3000; Environment.TickCount64 < end; Thread.Sleep(50))
+        for (long end = Environment.TickCount64 + 2000 * limitSeconds; Environment.TickCount64 < end; Thread.Sleep(50))
         {
             Assert.True(link.TrySendBytes(shifted));
         }

@@ -10,8 +10,6 @@ namespace VsockPair.Functional.Tests.Collector;
 /// <summary>An operator's <c>vsockpair trace</c> through the running collector to an agent that answers as it likes, or not at all.</summary>
 public sealed class TraceControlTests : IDisposable
 {
-    private static readonly SessionTimes Times = new() { TraceAnswer = TimeSpan.FromSeconds(1) };
-
     private static readonly TraceSettings Recorded = TraceSettings.None with { Events = ["sched:sched_switch", "kmem:kmalloc"], Filters = ["kmem:kmalloc bytes_req > 4096"], BufferKb = 1027 };
 
     private readonly TestStore _store = new();
@@ -19,20 +17,20 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public async Task A_request_reaches_the_agent_and_its_answer_the_operator()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
-        Task<TraceRequest> asked = AnswerAsync(guest, request => new TraceAnswer(request.Id, "", Recorded, 3, 500, 29_500));
+        Task<TraceRequest> asked = AnswerAsync(guest, request => new TraceAnswer(request.Id, "", Recorded, 3, 500_000, 3_500_000));
 
-        Answer answer = await RunAsync("set", "-e", "kmem:kmalloc", "--filter", "bytes_req > 4096", "--buffer-kb", "2048", "--dynamic-debug", "module kvm +p", "--for", "30s");
+        Answer answer = await RunAsync("set", "-e", "kmem:kmalloc", "--filter", "bytes_req > 4096", "--buffer-kb", "2048", "--dynamic-debug", "module kvm +p", "--for", "1h");
 
         Assert.Equal((ExitCode.Done, ""), (answer.ExitCode, answer.Error));
         TraceRequest request = await asked;
-        Assert.Equal((TraceVerb.Set, 30, 2048, ""), (request.Verb, request.Seconds, request.Settings.BufferKb, request.Settings.Tracer));
+        Assert.Equal((TraceVerb.Set, 3600, 2048, ""), (request.Verb, request.Seconds, request.Settings.BufferKb, request.Settings.Tracer));
         Assert.Equal(["kmem:kmalloc"], request.Settings.Events);
         Assert.Equal(["kmem:kmalloc bytes_req > 4096"], request.Settings.Filters);
         Assert.Equal(["module kvm +p"], request.Settings.DynamicDebug);
-        Assert.Matches("recorded +changed 0s ago, until .*Z \\((29|28)s left\\)\n", answer.Output);
+        Assert.Matches("recorded +changed 8m( [0-9]+s)? ago, until .*Z \\(58m( [0-9]+s)? left\\)\n", answer.Output);
         Assert.Matches("events +sched:sched_switch\n +kmem:kmalloc\n +and 1 more\n", answer.Output);
         Assert.Matches("filters +kmem:kmalloc bytes_req > 4096\n", answer.Output);
         Assert.Contains("1027 KiB per vCPU", answer.Output, StringComparison.Ordinal);
@@ -41,7 +39,7 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public async Task Show_and_off_carry_no_names_and_json_has_all_fields()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         foreach ((string verb, TraceVerb sent) in new[] { ("show", TraceVerb.Show), ("off", TraceVerb.Off) })
@@ -58,7 +56,7 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public async Task A_refusal_is_shown_escaped()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         _ = AnswerAsync(guest, request => new TraceAnswer(request.Id, "no\u001b[2J\nway", Recorded, 2, null, null));
@@ -69,7 +67,7 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public async Task Names_of_a_hostile_agent_do_not_reach_the_terminal_as_they_are()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         _ = AnswerAsync(guest, request => new TraceAnswer(
@@ -84,7 +82,7 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public async Task An_agent_of_the_first_days_is_said_to_be_too_old_and_is_not_asked()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuest guest = new(_store.Socket) { Capabilities = null };
         guest.Connect();
 
@@ -98,10 +96,10 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public async Task An_agent_that_does_not_answer_ends_the_wait_and_its_late_answer_is_dropped()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store, times: new SessionTimes { TraceAnswer = TimeSpan.FromSeconds(3) });
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
-        Assert.Contains("did not answer within 1 s", (await RunAsync("show")).Error, StringComparison.Ordinal);
+        Assert.Contains("did not answer within 3 s", (await RunAsync("show")).Error, StringComparison.Ordinal);
         Assert.True(guest.ControlFrames.TryTake(out byte[]? late, ScriptedGuestLink.DefaultPatience) && Frame.TryDecode(late, out TraceRequest request) && request.Id == 1);
 
         Task<TraceRequest> asked = AnswerAsync(guest, next =>
@@ -120,7 +118,7 @@ public sealed class TraceControlTests : IDisposable
     [InlineData(0)]
     public void An_answer_that_nobody_asked_for_is_a_violation(uint id)
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         guest.Control.Send(new TraceAnswer(id, "", Recorded, 2, null, null));
@@ -130,7 +128,7 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public async Task The_same_answer_twice_is_a_violation()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         _ = AnswerAsync(guest, request =>
@@ -178,7 +176,7 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public async Task The_largest_request_fits_into_a_frame()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         Task<TraceRequest> asked = AnswerAsync(guest, request => new TraceAnswer(request.Id, "", Recorded, 2, null, null));
@@ -196,7 +194,7 @@ public sealed class TraceControlTests : IDisposable
     [InlineData("../web1", "show", "", "", "no_such_guest")]
     public void What_the_socket_gets_is_checked_again(string name, string verb, string events, string tracer, string outcome)
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuest guest = new(_store.Socket);
         guest.Connect();
         using ScriptedGuestLink link = new(StorePaths.ControlSocket(_store.Folder));
@@ -208,7 +206,7 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public void A_command_that_is_not_known_is_answered()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuestLink link = new(StorePaths.ControlSocket(_store.Folder));
         Assert.Equal("{\"error\":\"this collector does not know that command\"}\n", link.AskLine("{\"command\":\"nothing\"}"));
     }
@@ -229,7 +227,7 @@ public sealed class TraceControlTests : IDisposable
     [Fact]
     public void A_line_without_an_end_is_not_read_for_ever()
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuestLink link = new(StorePaths.ControlSocket(_store.Folder));
         link.TrySendBytes(new byte[1 << 20]);
         Assert.ThrowsAny<Exception>(() => link.AskLine(""));
@@ -240,7 +238,7 @@ public sealed class TraceControlTests : IDisposable
 
     private void AssertCloses(string line)
     {
-        using InProcessCollector collector = new(_store, times: Times);
+        using InProcessCollector collector = new(_store);
         using ScriptedGuestLink link = new(StorePaths.ControlSocket(_store.Folder));
         Assert.Throws<InvalidOperationException>(() => link.AskLine(line));
         Assert.NotNull(collector.Status);

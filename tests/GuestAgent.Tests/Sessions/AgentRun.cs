@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using VsockPair.GuestAgent.Configuration;
 using VsockPair.GuestAgent.Connections;
 using VsockPair.Linux;
@@ -9,12 +10,29 @@ namespace VsockPair.GuestAgent.Tests.Sessions;
 /// <summary>The whole agent in this process, over unix sockets, in a <see cref="FakeGuest"/>, against a <see cref="ScriptedCollector"/>.</summary>
 internal sealed class AgentRun : IAsyncDisposable, IHostConnector
 {
+    /// <summary>For what must happen, on a machine as busy as it may be: only a failing test waits so long.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     private readonly StopRequest _stop = new();
     private readonly AgentState _state;
     private readonly Agent _agent;
     private readonly Task _running;
 
-    public AgentRun(Action<AgentRun>? script = null, AgentOptions? options = null, Action<FakeGuest>? prepare = null, double longestBackoff = 0.2, double deadAfter = 1)
+    /// <summary>
+    /// What the agent does by itself every few seconds it does several times a second here. What it gives up on, and when, is as patient as the tests:
+    /// a limit that a busy machine can cross ends a session behind a test's back. A test of such a limit shortens that one.
+    /// </summary>
+    public AgentRun(
+        Action<AgentRun>? script = null,
+        AgentOptions? options = null,
+        Action<FakeGuest>? prepare = null,
+        double longestBackoff = 0.2,
+        double handshake = 60,
+        double deadAfter = 60,
+        double probe = 60,
+        double stopDrain = 30,
+        double formats = 60,
+        double orphaned = 60)
     {
         prepare?.Invoke(Guest);
         Collector = new ScriptedCollector(Path.Combine(Guest.Root, "collector"));
@@ -23,15 +41,16 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
         _state = AgentState.Open(Guest.Paths.State, Guest.BootId)!;
         _agent = Agent.Start(options ?? new AgentOptions { Events = ["sched"] }, Guest.Paths, GuestIdentity.Read(Guest.Paths), _state, this, _stop, new Timings
         {
-            Handshake = TimeSpan.FromSeconds(0.5),
+            Handshake = TimeSpan.FromSeconds(handshake),
             Heartbeat = TimeSpan.FromSeconds(0.1),
             DeadAfter = TimeSpan.FromSeconds(deadAfter),
             Counters = TimeSpan.FromSeconds(0.2),
-            Probe = TimeSpan.FromSeconds(0.3),
+            Probe = TimeSpan.FromSeconds(probe),
             Refresh = TimeSpan.FromSeconds(0.2),
-            StopDrain = TimeSpan.FromSeconds(2),
-            Formats = TimeSpan.FromSeconds(1),
-            Orphaned = TimeSpan.FromSeconds(1),
+            StopDrain = TimeSpan.FromSeconds(stopDrain),
+            Formats = TimeSpan.FromSeconds(formats),
+            Dismiss = Patience,
+            Orphaned = TimeSpan.FromSeconds(orphaned),
             LongestBackoff = TimeSpan.FromSeconds(longestBackoff),
         });
         _running = Task.Run(() => new ConnectLoop(_agent).Run());
@@ -58,9 +77,10 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
 
     public static async Task UntilAsync(Func<bool> condition, string what)
     {
-        for (int i = 0; !condition(); i++)
+        long start = Stopwatch.GetTimestamp();
+        while (!condition())
         {
-            Assert.True(i < 1000, $"waited 10 s in vain for {what}");
+            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"waited {Patience.TotalSeconds} s in vain for {what}");
             await Task.Delay(10);
         }
     }
@@ -69,7 +89,7 @@ internal sealed class AgentRun : IAsyncDisposable, IHostConnector
     public async Task StopAsync()
     {
         _stop.Request();
-        await _running.WaitAsync(TimeSpan.FromSeconds(10));
+        await _running.WaitAsync(Patience);
     }
 
     public async ValueTask DisposeAsync()

@@ -104,18 +104,16 @@ internal sealed unsafe partial class FakeGuest : IDisposable
         }
     }
 
-    /// <summary>Empties a ring that nobody reads, so that a blocked <see cref="Record"/> ends.</summary>
-    public void DrainRing(int cpu)
+    /// <returns>False when the ring is full: a FIFO is writable while it has room for a page.</returns>
+    public bool TryRecord(int cpu, byte fill)
     {
-        byte[] subBuffer = new byte[SubBufferBytes];
-        Span<PollFd> fds = [new PollFd { Fd = _rings[cpu].Value, Events = Constants.POLLIN }];
-        fixed (byte* p = subBuffer)
+        Span<PollFd> fds = [new PollFd { Fd = _rings[cpu].Value, Events = Constants.POLLOUT }];
+        if (Sys.Poll(fds, 0) == 0)
         {
-            while (Sys.Poll(fds, 100) > 0)
-            {
-                _ = Sys.Read(_rings[cpu].Value, p, SubBufferBytes);
-            }
+            return false;
         }
+        Record(cpu, fill);
+        return true;
     }
 
     public void Dispose()

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using VsockPair.GuestAgent.Connections;
 using VsockPair.GuestAgent.Files;
 using VsockPair.Linux;
@@ -8,6 +9,8 @@ namespace VsockPair.GuestAgent.Tests.Sessions;
 
 public sealed class FileOffersTests : IAsyncDisposable
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     private readonly string _folder = Directory.CreateTempSubdirectory("offers-").FullName;
     private readonly ScriptedCollector _collector;
     private readonly WakeEvent _wake = new();
@@ -26,8 +29,8 @@ public sealed class FileOffersTests : IAsyncDisposable
             NewestVersion = 1,
             Control = new ControlHello { AgentVersion = "", KernelRelease = "", KernelVersion = "", Machine = "", NodeName = "", TraceClock = "", Notes = [] },
         };
-        Handshake.Exchange(socket.Value, hello, TimeSpan.FromSeconds(5), _wake, () => false);
-        _channel = new FrameChannel(socket, _wake, waited => waited > 5000);
+        Handshake.Exchange(socket.Value, hello, Patience, _wake, () => false);
+        _channel = new FrameChannel(socket, _wake, waited => waited > Patience.TotalMilliseconds);
     }
 
     [Theory]
@@ -174,10 +177,10 @@ public sealed class FileOffersTests : IAsyncDisposable
 
     private void RunUntil(FileOffers offers, Func<bool> condition)
     {
-        long deadline = Environment.TickCount64 + 10_000;
+        long start = Stopwatch.GetTimestamp();
         while (!condition())
         {
-            Assert.True(Environment.TickCount64 < deadline, "waited 10 s in vain");
+            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"waited {Patience.TotalSeconds} s in vain");
             offers.Step();
             Assert.True(_channel.Receive());
             while (_channel.TryTake(out ReadOnlySpan<byte> body))

@@ -41,7 +41,7 @@ public sealed class KmsgStreamTests : IDisposable
     [Fact]
     public async Task No_more_than_the_window_is_sent_without_acknowledgement()
     {
-        await using AgentRun run = new(prepare: g => g.Write("dev/kmsg", Log(0, 100)), script: r => r.Collector.AcknowledgesKmsg = false);
+        await using AgentRun run = new(prepare: g => g.Write("dev/kmsg", Log(0, 100)), script: r => r.Collector.AcknowledgesKmsg = false, stopDrain: 0.5);
 
         await UntilAsync(() => Sent(run) >= KmsgWindow.MostBytes - Wire.MaxKmsgBatchBytes, "a full window");
         await Task.Delay(300);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using VsockPair.GuestAgent.Configuration;
 using VsockPair.Protocol;
 using VsockPair.TestKit.Collector;
@@ -13,22 +14,21 @@ public sealed class RobustnessTests
     [Fact]
     public async Task A_collector_that_accepts_and_drops_a_stream_is_not_stormed()
     {
-        await using AgentRun run = new(longestBackoff: 5, deadAfter: 60);
-        Task dropping = Task.Run(async () =>
+        await using AgentRun run = new(longestBackoff: 60);
+        long start = Stopwatch.GetTimestamp();
+        await UntilAsync(() =>
         {
-            for (int i = 0; i < 200; i++)
+            foreach (CollectedConnection bulk in run.Collector.Connections.Where(c => c.Hello.Kind == ConnectionKind.Bulk))
             {
-                foreach (CollectedConnection bulk in run.Collector.Connections.Where(c => c.Hello.Kind == ConnectionKind.Bulk))
-                {
-                    bulk.Dispose();
-                }
-                await Task.Delay(10);
+                bulk.Dispose();
             }
-        });
-        await dropping;
+            return Stopwatch.GetElapsedTime(start).TotalSeconds >= 2 && run.Hellos(ConnectionKind.Bulk).Count >= 3;
+        }, "three connections");
 
-        // Waits from 0.1 s that grow by a quarter, each at least by half: without them it would be 20 and more in these 2 s.
-        Assert.InRange(run.Hellos(ConnectionKind.Bulk).Count, 3, 15);
+        // Waits from 0.1 s that grow by a quarter, each at least by half, of which n take 0.2 s × (1.25ⁿ - 1) at least: 10 in 2 s, and without them it would be 20 and more.
+        int connections = run.Hellos(ConnectionKind.Bulk).Count;
+        double waits = Math.Log(1 + Stopwatch.GetElapsedTime(start).TotalSeconds / 0.2) / Math.Log(1.25);
+        Assert.InRange(connections, 3, 2 + (int)waits);
     }
 
     [Fact]
@@ -36,7 +36,7 @@ public sealed class RobustnessTests
     {
         int probes = 0;
         await using AgentRun run = new(script: r => r.Collector.OnHello = hello =>
-            hello.Kind == ConnectionKind.Probe && ++probes <= 2 ? new Refusal(RefusalReason.TooManyConnections, "later") : r.Welcome(hello), deadAfter: 60);
+            hello.Kind == ConnectionKind.Probe && ++probes <= 2 ? new Refusal(RefusalReason.TooManyConnections, "later") : r.Welcome(hello));
 
         await UntilAsync(() => run.Hellos(ConnectionKind.Probe).Count == 3, "the third probe");
         await Task.Delay(500);
@@ -46,7 +46,7 @@ public sealed class RobustnessTests
     [Fact]
     public async Task Silence_after_the_probe_is_its_answer()
     {
-        await using AgentRun run = new(script: r => r.Collector.OnProbe = _ => null, deadAfter: 60);
+        await using AgentRun run = new(script: r => r.Collector.OnProbe = _ => null, probe: 0.3);
 
         await UntilAsync(() => run.Hellos(ConnectionKind.Probe).Count == 1, "the probe");
         await Task.Delay(1000);
@@ -57,7 +57,7 @@ public sealed class RobustnessTests
     public async Task Nothing_is_said_of_vcpus_that_the_collector_does_not_take()
     {
         int maxCpus = 64;
-        await using AgentRun run = new(prepare: g => g.SetOnline("0-1"), script: r => r.Collector.OnHello = hello => r.Welcome(hello, maxCpus), deadAfter: 60);
+        await using AgentRun run = new(prepare: g => g.SetOnline("0-1"), script: r => r.Collector.OnHello = hello => r.Welcome(hello, maxCpus));
         await UntilAsync(() => run.Collector.Counters.Any(c => c.Cpu == 1), "counters of both");
 
         // The next session's collector takes fewer, and the agent has figures of the other one.
@@ -77,7 +77,7 @@ public sealed class RobustnessTests
         {
             g.SetStats(1, read: 5, overrun: 0, entries: 3);
             g.Record(1, 7);
-        }, deadAfter: 60);
+        });
 
         await UntilAsync(() => run.Collector.Counters.Any(c => c is { Cpu: 1, Final: true }), "the final figures");
         await UntilAsync(() => run.Bulk(1) is { HasEnded: true }, "the end of the stream");
@@ -100,18 +100,18 @@ public sealed class RobustnessTests
             }
             refused++;
             return new Refusal(RefusalReason.TooManyConnections, "later");
-        }, deadAfter: 60);
+        });
         await UntilAsync(() => run.Bulk(1) is not null, "cpu1");
 
         refuses = true;
         run.Bulk(1)!.Dispose();
         await UntilAsync(() => refused > 0, "the agent's knowing that it has no connection");
         run.Guest.SetOnline("0");
-        await Task.Delay(300);
+        await LookedAtVcpusAsync(run);
         run.Guest.SetOnline("0-1");
-        await Task.Delay(300);
-        refuses = false;
+        await LookedAtVcpusAsync(run);
         int connections = run.Collector.Connections.Count;
+        refuses = false;
         await UntilAsync(() => run.Collector.Connections.Count > connections && !run.Bulk(1)!.HasEnded, "cpu1's stream");
         await Task.Delay(500);
 
@@ -183,5 +183,12 @@ public sealed class RobustnessTests
 
         await UntilAsync(() => run.Hellos(ConnectionKind.Control).Count == 2, "the next session");
         await UntilAsync(() => !run.Collector.Files["kallsyms-boot"].AsSpan().SequenceEqual(before), "the new symbols");
+    }
+
+    /// <summary>The agent looks at them after each heartbeat: before the second one from now it has.</summary>
+    private static async Task LookedAtVcpusAsync(AgentRun run)
+    {
+        int before = run.Collector.Heartbeats;
+        await UntilAsync(() => run.Collector.Heartbeats >= before + 2, "two heartbeats");
     }
 }

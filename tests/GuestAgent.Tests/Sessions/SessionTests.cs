@@ -1,3 +1,4 @@
+using System.Text;
 using VsockPair.GuestAgent.Configuration;
 using VsockPair.Protocol;
 using VsockPair.TestKit.Collector;
@@ -10,7 +11,14 @@ public sealed class SessionTests
     [Fact]
     public async Task Says_who_it_is_and_sends_what_decoding_needs()
     {
-        await using AgentRun run = new();
+        await using AgentRun run = new(prepare: guest =>
+        {
+            guest.Write("proc/1/task/1/stat", "");
+            guest.Write("proc/77/task/77/stat", "");
+            guest.Write("proc/77/task/78/stat", "");
+            // On its way out.
+            guest.Write("proc/99/stat", "");
+        });
         await UntilAsync(() => run.Bulk(0) is not null, "the bulk connection");
 
         Hello control = run.Hellos(ConnectionKind.Control)[^1];
@@ -22,11 +30,12 @@ public sealed class SessionTests
 
         string[] expected =
         [
-            "saved_cmdlines", "modules", "cpuinfo", "events/header_page", "events/header_event", "events/ftrace/function/format",
+            "saved_cmdlines", "thread_groups", "modules", "cpuinfo", "events/header_page", "events/header_event", "events/ftrace/function/format",
             "events/sched/sched_switch/format", "vmcoreinfo", "kallsyms", "kallsyms-boot", "btf",
         ];
         await UntilAsync(() => run.Collector.Files.Count >= expected.Length, "the files");
         Assert.Equal(expected.Order(), run.Collector.Files.Keys.Order());
+        Assert.Equal(["77", "77", "78"], Encoding.UTF8.GetString(run.Collector.Files["thread_groups"]).TrimEnd('\n').Split(' ').Order());
         Assert.Equal("0000000000000000 A fixed_percpu_data\n+0 T _text\n+100 T splice_to_socket\n"u8.ToArray(), run.Collector.Files["kallsyms"]);
         Assert.Empty(run.Collector.Faults);
     }
@@ -73,7 +82,7 @@ public sealed class SessionTests
         // printk stamps local_clock(), which ftrace calls "perf"; its "local" is another.
         Assert.Equal("perf", run.Guest.Read($"{FakeGuest.LogClock}/trace_clock"));
         Assert.Equal("0", run.Guest.Read($"{FakeGuest.LogClock}/tracing_on"));
-        Assert.InRange(pong.LocalAtBoot!.Value, pong.Boot - 1_000_000_000, pong.Boot);
+        Assert.InRange(pong.LocalAtBoot!.Value, pong.Boot - 60_000_000_000, pong.Boot);
     }
 
     [Fact]
@@ -86,7 +95,7 @@ public sealed class SessionTests
                 1 => new Refusal(RefusalReason.StoreNotWritable, "disk full"),
                 2 => null,
                 _ => r.Welcome(hello),
-            });
+            }, handshake: 0.5);
 
         await UntilAsync(() => hellos >= 3 && run.Bulk(0) is { HasEnded: false }, "the third attempt's session");
     }
@@ -99,7 +108,7 @@ public sealed class SessionTests
         {
             r.Collector.SendsHeartbeats = false;
             r.Collector.OnHello = hello => r.Welcome(hello) with { Session = first };
-        });
+        }, deadAfter: 1);
 
         await UntilAsync(() => run.Hellos(ConnectionKind.Control).Any(h => h.Control.PreviousSession == first), "a Hello that names the session before");
         Hello[] hellos = [.. run.Hellos(ConnectionKind.Control)];
@@ -171,28 +180,25 @@ public sealed class SessionTests
     [Fact]
     public async Task A_collector_that_reads_nothing_does_not_keep_the_agent_from_stopping()
     {
-        await using AgentRun run = new(script: r => r.Collector.StopsReadingBulk = true);
+        await using AgentRun run = new(script: r => r.Collector.StopsReadingBulk = true, stopDrain: 1);
         await UntilAsync(() => run.Bulk(0) is not null, "the bulk connection");
-        Task flood = Task.Run(() =>
+        // The socket and the agent's pipe are full when the ring is, and stays so.
+        for (int unmoved = 0; unmoved < 100; unmoved++)
         {
-            for (int i = 0; i < 400; i++)
+            while (run.Guest.TryRecord(0, 1))
             {
-                run.Guest.Record(0, (byte)i);
+                unmoved = 0;
             }
-        });
-        await Task.Delay(200);
+            await Task.Delay(10);
+        }
         run.Guest.SetStats(0, read: 42, overrun: 1, entries: 70);
-        long start = Environment.TickCount64;
 
+        // Far below the agent's other limits, which are as patient as this wait.
         await run.StopAsync();
 
-        Assert.InRange(Environment.TickCount64 - start, 0, 4500);
         await UntilAsync(() => !run.Collector.Goodbyes.IsEmpty, "the goodbye");
         Assert.Equal(new EventsLeft(0, run.Guest.Generation, 70), Assert.Single(run.Collector.EventsLeft));
         Assert.DoesNotContain(run.Collector.Counters, c => c is { Cpu: 0, Final: true });
-        run.Collector.StopsReadingBulk = false;
-        run.Guest.DrainRing(0);
-        await flood;
     }
 
     [Fact]
@@ -227,9 +233,11 @@ public sealed class SessionTests
     public async Task Crash_records_arrive_and_are_removed_only_when_so_configured(bool remove)
     {
         AgentOptions options = new() { Events = ["sched"], RemoveAcknowledged = remove };
+        DateTimeOffset panicked = new(2026, 1, 31, 12, 0, 0, TimeSpan.Zero);
         await using AgentRun run = new(options: options, prepare: guest =>
         {
             guest.Write("sys/fs/pstore/dmesg-ramoops-0", "Panic#1 Part1\n");
+            File.SetLastWriteTimeUtc(Path.Combine(guest.Root, "sys/fs/pstore/dmesg-ramoops-0"), panicked.UtcDateTime);
             guest.Write("var/lib/systemd/pstore/1700000/001/dmesg.txt", "an older one\n");
         });
 
@@ -237,9 +245,8 @@ public sealed class SessionTests
         Assert.Equal("Panic#1 Part1\n"u8.ToArray(), run.Collector.Files["dmesg-ramoops-0"]);
         FileOffer offer = run.Collector.Offers.First(o => o.Name == "dmesg-ramoops-0");
         Assert.Equal(OfferedKind.Pstore, offer.Kind);
+        Assert.Equal(panicked.ToUnixTimeMilliseconds(), offer.ModifiedNanoseconds / 1_000_000);
         string path = Path.Combine(run.Guest.Root, "sys/fs/pstore/dmesg-ramoops-0");
-        Assert.Equal(File.Exists(path) ? new DateTimeOffset(File.GetLastWriteTimeUtc(path)).ToUnixTimeMilliseconds() : offer.ModifiedNanoseconds / 1_000_000,
-            offer.ModifiedNanoseconds / 1_000_000);
         if (remove)
         {
             await UntilAsync(() => !File.Exists(path), "its removal");

@@ -190,7 +190,7 @@ public sealed class TailCommandTests : IDisposable
         _clock.Advance(TimeSpan.FromSeconds(11));
         string[] lines = [.. Poll(tail), .. PollLater(tail), .. PollLater(tail)];
         Assert.StartsWith(" -- boot faked\\x1b[2J by a thread-77", lines[1], StringComparison.Ordinal);
-        Assert.StartsWith("| -- \\x1b[", lines[2], StringComparison.Ordinal);
+        Assert.EndsWith(" a\\x0a-- \\x1b[", lines[1], StringComparison.Ordinal);
         Assert.DoesNotContain('\u001b', _output.ToString());
         Assert.Single(lines, l => l.StartsWith("-- boot", StringComparison.Ordinal));
     }

@@ -1,3 +1,4 @@
+using System.Text;
 using VsockPair.HostCollector.Tests.Commands;
 using VsockPair.HostCollector.Tests.Decoding;
 using VsockPair.TestKit;
@@ -21,6 +22,16 @@ public sealed class CaptureExportTests : IDisposable
         PerfettoTrace trace = new(await File.ReadAllBytesAsync(await _store.ExportAsync("pftrace")));
         Assert.Null(trace.DifferenceTo(File.ReadLines(await _store.ExportAsync("ndjson"))));
         Assert.NotEmpty(trace.Events);
+    }
+
+    /// <summary>It has stacks of kernel and user, whose lines are trace-cmd's.</summary>
+    [Fact]
+    public async Task Text_is_what_trace_cmd_reported()
+    {
+        CaptureFile capture = CaptureFile.Read(Path.Combine(ReportTests.Folder, "Linux61-probes.zip"));
+        new SampleTrace(_store).WriteCapture(capture);
+        Assert.Contains(capture.Report, line => line.StartsWith("=> ", StringComparison.Ordinal));
+        Assert.Equal(capture.Report.Where(IsOfTheTrace), (await File.ReadAllLinesAsync(await _store.ExportAsync("txt"), Encoding.Latin1)).Where(IsOfTheTrace));
     }
 
     [TraceCmdFact]

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Mono.Unix.Native;
 using VsockPair.Commands;
@@ -48,6 +49,28 @@ public sealed class ExportCommandTests : IDisposable
         _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 1, text: "\u001b[2J\u009b"));
         string line = (await ExportLinesAsync("txt"))[1];
         Assert.EndsWith("text=\\x1b[2J\\u{9b}", line, StringComparison.Ordinal);
+        Assert.Contains("\"text\":\"\\u001B[2J\\u009B\"", (await ExportLinesAsync("ndjson"))[0], StringComparison.Ordinal);
+    }
+
+    /// <summary>The thread's name would begin a line that looks like an event, its text one that looks like a stack; the format is a kernel's that lies.</summary>
+    [Fact]
+    public async Task Text_has_one_line_for_each_event_whatever_a_guest_writes()
+    {
+        _trace.WriteMetadata(new Dictionary<string, byte[]>
+        {
+            ["events/demo/tick/format"] = Encoding.ASCII.GetBytes("name: tick\nID: 300\nformat:\n\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n"
+                + "\tfield:char text[8];\toffset:12;\tsize:8;\tsigned:0;\n\nprint fmt: \"%s\\nCPU:0 [9 EVENTS DROPPED]\\n=> ours\\n\", REC->text\n"),
+        });
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 1, text: "\r\n=> x\v"));
+        string[] lines = await ExportLinesAsync("txt");
+        Assert.EndsWith(": tick:                 \\x0d\\x0a=> x\\x0b\\x0aCPU:0 [9 EVENTS DROPPED]", lines[1], StringComparison.Ordinal);
+        Assert.Equal(["=> ours"], lines[2..]);
+
+        new SampleSwitches(_store, "10 a\n").Write(1, Start, (0, "swapper", 10, "b\ncpus=9"), (10, "\n\n", 0, "swapper"));
+        lines = await ExportLinesAsync("txt", "--cpu", "1");
+        Assert.Equal(3, lines.Length);
+        Assert.EndsWith("==> b\\x0acpus=9:10 [120]", lines[1], StringComparison.Ordinal);
+        Assert.StartsWith("        b\\x0acpus=9-10 ", lines[2], StringComparison.Ordinal);
     }
 
     [Fact]

@@ -47,6 +47,22 @@ public sealed class PerfettoExportTests : IDisposable
     }
 
     [Fact]
+    public async Task Threads_stand_in_their_process_where_that_is_known()
+    {
+        _trace.WriteMetadata(new Dictionary<string, byte[]>
+        {
+            ["saved_cmdlines"] = "77 worker\n70 server\n90 cat\n"u8.ToArray(),
+            ["thread_groups"] = "70 70 77 78\n80 80 81\n-5 91\n92 93x 94\nnonsense\n"u8.ToArray(),
+        });
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 1));
+        PerfettoTrace trace = await ExportAsync();
+        Assert.Equal([(70, "server"), (80, ""), (90, "cat")], trace.Processes.Select(p => (p.Key, p.Value)).Order());
+        Assert.Equal(
+            [(70, 70, "server"), (77, 70, "worker"), (78, 70, ""), (80, 80, ""), (81, 80, ""), (90, 90, "cat")],
+            trace.Threads.Select(t => (t.Key, t.Value.Process, t.Value.Name)).Order());
+    }
+
+    [Fact]
     public async Task Tells_losses_as_a_flag_and_with_their_number()
     {
         _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 3), SampleTrace.SubBufferOf(Start + 50_000, 3, 1));

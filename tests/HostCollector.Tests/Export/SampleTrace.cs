@@ -97,20 +97,31 @@ internal sealed class SampleTrace(SampleStore store, string boot = SampleStore.N
     }
 
     /// <summary>A sub-buffer with a tick each <paramref name="step"/> nanoseconds, numbered from <paramref name="first"/>; the first one at <paramref name="start"/>.</summary>
-    public static byte[] SubBufferOf(ulong start, int first, int events, uint step = 1000, string text = "abc")
+    public static byte[] SubBufferOf(ulong start, int first, int events, uint step = 1000, string text = "abc") =>
+        SubBufferOf(start, step, Enumerable.Range(first, events).Select(value =>
+        {
+            byte[] payload = new byte[EventBytes - sizeof(uint)];
+            BinaryPrimitives.WriteUInt16LittleEndian(payload, TickId);
+            BinaryPrimitives.WriteInt32LittleEndian(payload.AsSpan(4), Pid);
+            BinaryPrimitives.WriteInt32LittleEndian(payload.AsSpan(8), value);
+            Encoding.UTF8.GetBytes(text, payload.AsSpan(12));
+            return payload;
+        }));
+
+    /// <summary>A sub-buffer with one event for each payload, of at most 112 bytes and a multiple of four.</summary>
+    public static byte[] SubBufferOf(ulong start, uint step, IEnumerable<byte[]> payloads)
     {
         byte[] page = new byte[SubBufferBytes];
-        BinaryPrimitives.WriteUInt64LittleEndian(page, start);
-        BinaryPrimitives.WriteUInt64LittleEndian(page.AsSpan(8), (ulong)(events * EventBytes));
-        for (int i = 0; i < events; i++)
+        int used = SubBuffer.HeaderBytes;
+        foreach (byte[] payload in payloads)
         {
-            Span<byte> at = page.AsSpan(SubBuffer.HeaderBytes + i * EventBytes, EventBytes);
-            BinaryPrimitives.WriteUInt32LittleEndian(at, (i == 0 ? 0 : step << 5) | (EventBytes / 4 - 1));
-            BinaryPrimitives.WriteUInt16LittleEndian(at[4..], TickId);
-            BinaryPrimitives.WriteInt32LittleEndian(at[8..], Pid);
-            BinaryPrimitives.WriteInt32LittleEndian(at[12..], first + i);
-            Encoding.UTF8.GetBytes(text, at[16..]);
+            uint delta = used == SubBuffer.HeaderBytes ? 0 : step << 5;
+            BinaryPrimitives.WriteUInt32LittleEndian(page.AsSpan(used), delta | (uint)payload.Length / sizeof(uint));
+            payload.CopyTo(page, used + sizeof(uint));
+            used += sizeof(uint) + payload.Length;
         }
+        BinaryPrimitives.WriteUInt64LittleEndian(page, start);
+        BinaryPrimitives.WriteUInt64LittleEndian(page.AsSpan(8), (ulong)(used - SubBuffer.HeaderBytes));
         return page;
     }
 

@@ -75,8 +75,12 @@ internal sealed class StoreFixture : IDisposable
     private CollectorStore Start() => new(Options, Clock, NullLogger<StorageWorker>.Instance);
 }
 
+/// <summary>Stands still unless it is moved: what a test may take must not depend on how long it takes.</summary>
 internal sealed class MovableClock : TimeProvider
 {
+    private readonly DateTimeOffset _utcAtStart = TimeProvider.System.GetUtcNow();
+    private readonly long _timestampAtStart = TimeProvider.System.GetTimestamp();
+
     private TimeSpan _ahead;
 
     private TimeSpan _set;
@@ -86,7 +90,7 @@ internal sealed class MovableClock : TimeProvider
     /// <summary>Sets the clock of the day, which no time has passed for.</summary>
     public void Set(TimeSpan by) => _set += by;
 
-    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + _ahead + _set;
+    public override DateTimeOffset GetUtcNow() => _utcAtStart + _ahead + _set;
 
-    public override long GetTimestamp() => base.GetTimestamp() + (long)(_ahead.TotalSeconds * TimestampFrequency);
+    public override long GetTimestamp() => _timestampAtStart + (long)(_ahead.TotalSeconds * TimestampFrequency);
 }

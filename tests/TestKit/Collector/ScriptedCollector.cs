@@ -16,6 +16,7 @@ public sealed class ScriptedCollector : IAsyncDisposable
     private readonly Task _accepting;
     private readonly ConcurrentBag<Task> _serving = [];
     private volatile bool _stopsReadingBulk;
+    private int _heartbeats;
 
     public ScriptedCollector(string path)
     {
@@ -47,6 +48,9 @@ public sealed class ScriptedCollector : IAsyncDisposable
         get => _stopsReadingBulk;
         set => _stopsReadingBulk = value;
     }
+
+    /// <summary>How many came.</summary>
+    public int Heartbeats => Volatile.Read(ref _heartbeats);
 
     public ConcurrentQueue<Hello> Hellos { get; } = new();
 
@@ -139,11 +143,11 @@ public sealed class ScriptedCollector : IAsyncDisposable
                 _ => ServeProbeAsync(connection),
             });
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
         {
-            // A connection that the other side or the test has cut.
+            // A connection that the other side or the test has cut, or the end of this collector.
         }
-        catch (Exception e) when (!_end.IsCancellationRequested)
+        catch (Exception e)
         {
             Faults.Enqueue($"{connection.Hello.Kind}: {e}");
         }
@@ -194,6 +198,7 @@ public sealed class ScriptedCollector : IAsyncDisposable
                     Goodbyes.Enqueue(goodbye.Reason);
                     break;
                 case MessageType.Heartbeat:
+                    Interlocked.Increment(ref _heartbeats);
                     break;
                 default:
                     throw new InvalidDataException($"a frame of type {type} on the control connection");
