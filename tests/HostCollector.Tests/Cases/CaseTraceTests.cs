@@ -166,7 +166,7 @@ public sealed class CaseTraceTests : IDisposable
     {
         WriteStream(0, 10);
         WriteGeneration(0, 0);
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         ring.Fill(0, SampleTrace.SubBufferOf(41 * Step, 40, SampleTrace.MostEvents), SampleTrace.MostEvents);
         ring.SetCommit(0);
         ring.Set(l => l.Read, 10);
@@ -209,7 +209,7 @@ public sealed class CaseTraceTests : IDisposable
     /// <param name="start">Time of the first event, where it is not that of its number.</param>
     private void WriteMemory(int from, int count, ulong read, ulong overrun = 0, ulong? entries = null, ulong? start = null)
     {
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         byte[][] slots = Slots(from, count, start ?? (ulong)(from + 1) * Step);
         for (int i = 0; i < slots.Length; i++)
         {

@@ -54,7 +54,7 @@ internal sealed class FakeRing
         }
         kernel.Write(_vcpu, _layout.ReaderPage, _readerPage);
         Symbols = Encoding.ASCII.GetBytes(
-            $"+0 T _text\n+100000 T _stext\n+{list - FakeKernel.Base:x} D ftrace_trace_arrays\n+{count - FakeKernel.Base:x} D nr_cpu_ids\n");
+            $"+0 T _text\n+40 T _stext\n+{list - FakeKernel.Base:x} D ftrace_trace_arrays\n+{count - FakeKernel.Base:x} D nr_cpu_ids\n");
         SetHead(0);
         SetCommit(-1);
     }
@@ -101,7 +101,7 @@ internal sealed class FakeRing
     public void HalfSwap(int head) => Kernel.Write(_pages[(head + _pages.Length - 1) % _pages.Length], _readerPage);
 
     public FtraceRings Open() => FtraceRings.TryOpen(
-        Kernel.Memory, Types, KernelAddresses.TryCreate(Symbols, [], Kernel.Info, out _)!, out string fault) ?? throw new InvalidDataException(fault);
+        Kernel.Memory, Types, KernelAddresses.TryCreate(Symbols, [], Kernel.Memory.Info, out _)!, out string fault) ?? throw new InvalidDataException(fault);
 
     public RingTail Tail(List<string>? faults = null)
     {

@@ -90,7 +90,7 @@ public sealed class KernelTypesTests
     [Fact]
     public void Kernel_lies_where_its_memory_says_or_else_its_agent()
     {
-        FakeKernel kernel = new(1 << 20);
+        FakeKernel kernel = new();
         byte[] core = "+0 T _text\n+40 T _stext\n+1000 D init_task\n00000000000020c0 A runqueues\n"u8.ToArray();
         byte[] boot = "ffffffff9e000000 _text\nffffffffc0000000 t of_module\t[mod]\n"u8.ToArray();
         KernelAddresses told = KernelAddresses.TryCreate(core, boot, null, out _)!;
@@ -98,7 +98,7 @@ public sealed class KernelTypesTests
         Assert.Equal(0xffff_ffff_c000_0000, told.Find("of_module"));
         Assert.Equal(0x20c0UL, told.Find("runqueues"));
         Assert.Null(told.Find("init_tas"));
-        Assert.Equal(FakeKernel.Base + 0x100000 - 0x40 + 0x1000, KernelAddresses.TryCreate(core, boot, kernel.Info, out _)!.Find("init_task"));
+        Assert.Equal(FakeKernel.Base + 0x1000, KernelAddresses.TryCreate(core, boot, kernel.Memory.Info, out _)!.Find("init_task"));
         Assert.Null(KernelAddresses.TryCreate(core, [], null, out string fault));
         Assert.StartsWith("where the kernel lies in this boot is not known", fault, StringComparison.Ordinal);
         Assert.Null(KernelAddresses.TryCreate([], boot, null, out fault));

@@ -42,7 +42,7 @@ public sealed class MemoryMutationTests(ITestOutputHelper output)
     [Fact]
     public void Mutated_rings_are_walked_without_harm()
     {
-        FakeKernel kernel = new(256 << 10);
+        FakeKernel kernel = new();
         FakeRing ring = new(kernel, pages: 16);
         ring.Fill(-1, SampleTrace.SubBufferOf(1000, 0, 20), 20, read: 48);
         for (int i = 0; i < 16; i++)
@@ -50,10 +50,10 @@ public sealed class MemoryMutationTests(ITestOutputHelper output)
             ring.Fill(i, SampleTrace.SubBufferOf((ulong)(100_000 + i * 100_000), 20 + i * 20, 20), 20);
         }
         ring.SetCommit(15);
-        KernelAddresses addresses = KernelAddresses.TryCreate(ring.Symbols, [], kernel.Info, out _)!;
-        byte[] good = [.. kernel.Bytes];
-        // Words that are used: pointers, counters, commits.
-        int[] words = [.. Enumerable.Range(kernel.FirstFree / 8, (kernel.Used - kernel.FirstFree) / 8).Where(w => BitConverter.ToUInt64(good, w * 8) != 0 && w * 8 % 4096 < 512)];
+        KernelAddresses addresses = KernelAddresses.TryCreate(ring.Symbols, [], kernel.Memory.Info, out _)!;
+        byte[] good = [.. kernel.At(FakeKernel.FirstFree)[..(int)(kernel.Free - FakeKernel.FirstFree)]];
+        // Words that are used: pointers, counters, commits, the first events.
+        int[] words = [.. Enumerable.Range(0, good.Length / 8).Where(w => BitConverter.ToUInt64(good, w * 8) != 0 && w * 8 % 4096 < 512)];
         ulong[] pointers = [.. words.Select(w => BitConverter.ToUInt64(good, w * 8)).Where(v => v > FakeKernel.Base)];
         Random random = new(Fuzz.Seed + 31);
         long slots = 0;
@@ -74,7 +74,7 @@ public sealed class MemoryMutationTests(ITestOutputHelper output)
                     2 => BitConverter.ToUInt64(good, at) ^ 1UL << random.Next(64),
                     _ => (ulong)random.NextInt64(),
                 };
-                BitConverter.TryWriteBytes(kernel.Bytes.AsSpan(at), value);
+                kernel.Write(FakeKernel.FirstFree + (ulong)at, value);
             }
             List<string> told = [];
             if (FtraceRings.TryOpen(kernel.Memory, ring.Types, addresses, out _) is FtraceRings rings)
@@ -92,7 +92,7 @@ public sealed class MemoryMutationTests(ITestOutputHelper output)
             faults += told.Count > 0 ? 1 : 0;
             foreach (int at in changed)
             {
-                good.AsSpan(at, 8).CopyTo(kernel.Bytes.AsSpan(at));
+                good.AsSpan(at, 8).CopyTo(kernel.At(FakeKernel.FirstFree + (ulong)at));
             }
         });
         output.WriteLine($"{slots} sub-buffers, {faults} rings with a fault");

@@ -16,7 +16,7 @@ public sealed class RingTailTests
     [InlineData(true)]
     public void Rest_of_the_reader_page_comes_first_then_head_to_commit(bool is612)
     {
-        FakeRing ring = new(new FakeKernel(1 << 20), is612);
+        FakeRing ring = new(new FakeKernel(), is612);
         // Seven of its ten events were read, the last of them at 16000.
         ring.Fill(-1, SampleTrace.SubBufferOf(10_000, 0, 10), 10, read: 7 * EventBytes);
         ring.Set(l => l.ReadStamp, 16_000);
@@ -36,7 +36,7 @@ public sealed class RingTailTests
     [Fact]
     public void Writer_on_the_reader_page_leaves_no_more_than_that()
     {
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         byte[] page = SampleTrace.SubBufferOf(10_000, 0, 10);
         // The last two are being written: not committed.
         BinaryPrimitives.WriteUInt64LittleEndian(page.AsSpan(8), 8 * EventBytes);
@@ -49,7 +49,7 @@ public sealed class RingTailTests
     [Fact]
     public void Ring_that_was_read_to_its_end_has_nothing()
     {
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         ring.Fill(-1, SampleTrace.SubBufferOf(10_000, 0, 10), 10, read: 10 * EventBytes);
         Assert.Equal(0, ring.Tail().Count);
         // Also when its content is not there: nothing of it is missing.
@@ -60,7 +60,7 @@ public sealed class RingTailTests
     [Fact]
     public void Page_that_a_writer_takes_is_overwritten_already()
     {
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         FillCircle(ring, 8);
         ring.SetHead(2, flag: 2);
         ring.SetCommit(1);
@@ -70,7 +70,7 @@ public sealed class RingTailTests
     [Fact]
     public void Page_that_just_becomes_the_reader_page_is_not_missed()
     {
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         FillCircle(ring, 8);
         ring.SetHead(2);
         ring.SetCommit(5);
@@ -81,7 +81,7 @@ public sealed class RingTailTests
     [Fact]
     public void Padding_of_a_full_page_is_left_out_and_a_stale_end_is_not_believed()
     {
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         byte[] full = SampleTrace.SubBufferOf(10_000, 0, 10);
         BinaryPrimitives.WriteUInt64LittleEndian(full.AsSpan(8), Page - 16);
         BinaryPrimitives.WriteUInt32LittleEndian(full.AsSpan(16 + 10 * EventBytes), 29 | 1 << 5);
@@ -101,7 +101,7 @@ public sealed class RingTailTests
     [Fact]
     public void Losses_stand_where_the_kernel_would_tell_of_them()
     {
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         ring.Fill(-1, SampleTrace.SubBufferOf(10_000, 0, 5), 5);
         ring.Fill(0, SampleTrace.SubBufferOf(20_000, 5, 5), 5);
         ring.Fill(1, SampleTrace.SubBufferOf(30_000, 10, 5), 5);
@@ -116,7 +116,7 @@ public sealed class RingTailTests
     [Fact]
     public void Page_that_is_not_in_the_memory_is_a_loss_of_its_events()
     {
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         FillCircle(ring, 4);
         ring.SetCommit(3);
         ring.Kernel.Remove(ring.DataAt(1));
@@ -127,7 +127,7 @@ public sealed class RingTailTests
     [Fact]
     public void Lists_that_lead_nowhere_end_and_that_is_said()
     {
-        FakeRing ring = new(new FakeKernel(1 << 20));
+        FakeRing ring = new(new FakeKernel());
         FillCircle(ring, 8);
         ring.SetHead(-1);
         ring.SetCommit(3);
@@ -148,7 +148,7 @@ public sealed class RingTailTests
     [Fact]
     public void Sub_buffers_of_several_pages_are_one_each()
     {
-        FakeRing ring = new(new FakeKernel(2 << 20), is612: true, order: 2);
+        FakeRing ring = new(new FakeKernel(), is612: true, order: 2);
         byte[] large = new byte[4 * Page];
         SampleTrace.SubBufferOf(10_000, 0, 100).CopyTo(large, 0);
         BinaryPrimitives.WriteUInt64LittleEndian(large.AsSpan(8), 300 * EventBytes);
@@ -167,12 +167,12 @@ public sealed class RingTailTests
     [Fact]
     public void Kernel_with_another_ring_buffer_is_named_as_such()
     {
-        FakeKernel kernel = new(1 << 20);
+        FakeKernel kernel = new();
         FakeRing ring = new(kernel);
-        KernelAddresses addresses = KernelAddresses.TryCreate(ring.Symbols, [], kernel.Info, out _)!;
+        KernelAddresses addresses = KernelAddresses.TryCreate(ring.Symbols, [], kernel.Memory.Info, out _)!;
         Assert.Null(FtraceRings.TryOpen(kernel.Memory, FakeTypes.Of(is612: false, without: "reader_page"), addresses, out string fault));
         Assert.Equal("this kernel's ring buffer is laid out in a way that is not known: there is no reader_page in struct ring_buffer_per_cpu", fault);
-        Assert.Null(FtraceRings.TryOpen(kernel.Memory, ring.Types, KernelAddresses.TryCreate("+100000 T _stext\n"u8.ToArray(), [], kernel.Info, out _)!, out fault));
+        Assert.Null(FtraceRings.TryOpen(kernel.Memory, ring.Types, KernelAddresses.TryCreate("+40 T _stext\n"u8.ToArray(), [], kernel.Memory.Info, out _)!, out fault));
         Assert.Equal("the kernel's symbols have no ftrace_trace_arrays", fault);
         List<string> faults = [];
         Assert.Empty(ring.Open().Open("boot_map", faults));

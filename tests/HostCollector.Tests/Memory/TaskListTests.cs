@@ -8,8 +8,8 @@ public sealed class TaskListTests
 {
     private static readonly KernelTypes Types = FakeTypes.Of(is612: true);
 
-    private readonly FakeKernel _kernel = new(1 << 20);
-    private readonly StringBuilder _symbols = new("+0 T _text\n+100000 T _stext\n");
+    private readonly FakeKernel _kernel = new();
+    private readonly StringBuilder _symbols = new("+0 T _text\n+40 T _stext\n");
 
     [Fact]
     public void Tasks_are_listed_with_their_threads_and_who_ran()
@@ -59,7 +59,7 @@ public sealed class TaskListTests
     }
 
     private TaskList Read() => TaskList.TryRead(
-        _kernel.Memory, Types, KernelAddresses.TryCreate(Encoding.ASCII.GetBytes(_symbols.ToString()), [], _kernel.Info, out _)!, out string fault) ?? throw new InvalidDataException(fault);
+        _kernel.Memory, Types, KernelAddresses.TryCreate(Encoding.ASCII.GetBytes(_symbols.ToString()), [], _kernel.Memory.Info, out _)!, out string fault) ?? throw new InvalidDataException(fault);
 
     private ulong Task(int pid, int tgid, uint state, uint exitState, int vcpu, string comm)
     {
