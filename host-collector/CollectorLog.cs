@@ -4,7 +4,7 @@ using VsockPair.Sessions;
 namespace VsockPair;
 
 /// <summary>
-/// Every line that the collector logs. Ids are a contract: 2000 listening, 2100 sessions, 2200 storage, 2300 the service, 2500 cases; a retired one is never used again.
+/// Every line that the two services log. Ids are a contract: 2000 listening, 2100 sessions, 2200 storage, 2300 the services, 2400 watch, 2500 cases; a retired one is never used again.
 /// Guest text reaches a line only through TerminalText.EscapeShort.
 /// </summary>
 internal static partial class CollectorLog
@@ -123,6 +123,54 @@ internal static partial class CollectorLog
     [LoggerMessage(2501, LogLevel.Information, "Case {Case}: removed, {Bytes} bytes ({Why}).")]
     public static partial void CaseRemoved(this ILogger log, string @case, long bytes, string why);
 
-    [LoggerMessage(2303, LogLevel.Critical, "{Who} failed; the collector ends.")]
+    [LoggerMessage(2303, LogLevel.Critical, "{Who} failed; the service ends.")]
     public static partial void Faulted(this ILogger log, string who, Exception exception);
+
+    [LoggerMessage(2400, LogLevel.Information, "{Guest}: connected to {Source}, CID {Cid}.")]
+    public static partial void MachineConnected(this ILogger log, string guest, string source, string cid);
+
+    [LoggerMessage(2401, LogLevel.Information, "{Guest}: {Source} is gone.")]
+    public static partial void MachineGone(this ILogger log, string guest, string source);
+
+    [LoggerMessage(2402, LogLevel.Warning, "{Guest}: no connection to its machine: {Reason}; retrying.")]
+    public static partial void MachineNotReached(this ILogger log, string guest, string reason);
+
+    [LoggerMessage(2403, LogLevel.Warning, "{Guest}: what its machine did on a panic before cannot be restored: {Reason}; ignoring.")]
+    public static partial void NotRestored(this ILogger log, string guest, string reason);
+
+    [LoggerMessage(2404, LogLevel.Warning, "Machines cannot be looked for: {Reason}; retrying.")]
+    public static partial void LookFailed(this ILogger log, string reason);
+
+    [LoggerMessage(2405, LogLevel.Error, "{Guest}: its identity cannot be published: {Reason}; ignoring, serve knows it by its CID.")]
+    public static partial void IdentityNotWritten(this ILogger log, string guest, string reason);
+
+    [LoggerMessage(2410, LogLevel.Warning, "Case {Case} ({Kind}).")]
+    public static partial void CaseOpened(this ILogger log, string @case, string kind);
+
+    [LoggerMessage(2411, LogLevel.Warning, "Case {Case}: an earlier watch has left it open, going on.")]
+    public static partial void CaseAdopted(this ILogger log, string @case);
+
+    [LoggerMessage(2412, LogLevel.Warning, "Case {Case}: memory taken: {Taken}; {Reason}.")]
+    public static partial void MemoryNotTaken(this ILogger log, string @case, string taken, string reason);
+
+    [LoggerMessage(2413, LogLevel.Information, "Case {Case}: its guest goes on after {Seconds:F1} s; memory taken: {Taken}.")]
+    public static partial void CaseReleased(this ILogger log, string @case, string taken, double seconds);
+
+    [LoggerMessage(2414, LogLevel.Error, "{Guest}: its machine does not go on: {Reason}; retrying.")]
+    public static partial void NotReleased(this ILogger log, string guest, string reason);
+
+    [LoggerMessage(2415, LogLevel.Error, "{Case}: cannot be written: {Reason}; its guest is not held for it.")]
+    public static partial void CaseNotWritten(this ILogger log, string @case, string reason);
+
+    [LoggerMessage(2416, LogLevel.Warning, "{Guest}: more than {Most} cases in a day; counted in {Case}.")]
+    public static partial void TooManyCases(this ILogger log, string guest, int most, string @case);
+
+    [LoggerMessage(2417, LogLevel.Information, "Case {Case} is closed: {Parts} parts, {Missing} missing.")]
+    public static partial void CaseClosed(this ILogger log, string @case, int parts, int missing);
+
+    [LoggerMessage(2418, LogLevel.Error, "Case {Case}: {Program} failed: {Reason}.")]
+    public static partial void ProgramFailed(this ILogger log, string @case, string program, string reason);
+
+    [LoggerMessage(2419, LogLevel.Information, "{Guest}: its memory is taken for uid {Uid}.")]
+    public static partial void DumpOrdered(this ILogger log, string guest, uint uid);
 }

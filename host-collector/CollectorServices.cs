@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using VsockPair.Cases;
 using VsockPair.Listening;
@@ -45,9 +46,20 @@ internal static class CollectorServices
     public static IServiceCollection AddStatus(this IServiceCollection services) => services
         .AddSingleton<IControlAnswer, StatusAnswer>()
         .AddSingleton<IControlAnswer, TraceForwarder>()
-        .AddHostedService<ControlServer>();
+        .AddHostedService(provider => new ControlServer(
+            StorePaths.ControlSocket(provider.GetRequiredService<CollectorStore>().Folder), provider.GetServices<IControlAnswer>(), [], provider.GetRequiredService<FaultSignal>()));
 
-    public static ILoggingBuilder AddCollectorConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>
+    /// <summary>A service without parts, that logs to the console.</summary>
+    public static HostApplicationBuilder CreateBuilder()
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        builder.Services.Configure<ConsoleLifetimeOptions>(console => console.SuppressStatusMessages = true);
+        // What the host itself would say of a failed start or service is said by ServiceRun and FaultSignal, in one line.
+        builder.Logging.AddCollectorConsole().AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
+        return builder;
+    }
+
+    private static ILoggingBuilder AddCollectorConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>
     {
         console.SingleLine = true;
         console.TimestampFormat = "yyyy-MM-dd'T'HH:mm:ss.fff'Z' ";

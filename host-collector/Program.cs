@@ -8,7 +8,7 @@ namespace VsockPair;
 /// <summary>
 /// The map. Commands/ is what a person types, Options/ the configuration, Text/ what a person sees; History/ reads a recording from its files, Memory/ a guest's memory, Decoding/
 /// gives its bytes their meaning, Clocks/ its times a place on the host's clock, Export/ writes it for other tools. Behind <c>serve</c>: Listening/ accepts connections,
-/// Sessions/ speaks the wire with one guest, Storage/ writes files, Status/ answers at control.sock.
+/// Sessions/ speaks the wire with one guest, Storage/ writes files, Status/ answers at control.sock. Behind <c>watch</c>: Watch/ sees machines crash, Cases/ is what it makes of that.
 /// </summary>
 internal static class Program
 {
@@ -25,6 +25,9 @@ internal static class Program
 
         Command serve = new("serve", "The collector: receives traces, kernel logs and crash records of the guests") { line.Listen };
         serve.SetAction((parsed, stop) => ServeCommand.RunAsync(line.OptionsOf(parsed), stop));
+
+        Command watch = new("watch", WatchCommand.Description) { line.Qmp, line.QmpDir, line.Libvirt, line.Exec };
+        watch.SetAction((parsed, stop) => WatchCommand.RunAsync(line.WatchOptionsOf(parsed), stop));
 
         Command guests = new("guests", "Who is known and connected, how much is stored and lost") { line.OptionalGuest, line.Json };
         guests.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), parsed.GetValue(line.OptionalGuest), parsed.GetValue(line.Json)));
@@ -65,9 +68,13 @@ internal static class Program
         readMemory.SetAction(parsed => ReadMemoryCommand.Run(
             line.ContextOf(parsed, output, error), parsed.GetRequiredValue(line.Guest), Console.OpenStandardInput(), Console.OpenStandardOutput()));
 
+        Command dump = new("dump", DumpCommand.Description) { line.Guest, line.Yes };
+        dump.SetAction(parsed => DumpCommand.Run(
+            line.ContextOf(parsed, output, error), parsed.GetRequiredValue(line.Guest), parsed.GetValue(line.Yes), Console.IsInputRedirected ? null : Console.In));
+
         RootCommand root = new("Records what the kernels of this host's guests do, without their networks and disks.")
         {
-            line.Config, line.Store, serve, guests, kmsg, tail, losses, export, trace, cases, debug, assemble, readMemory,
+            line.Config, line.Store, serve, watch, guests, kmsg, tail, losses, export, trace, cases, debug, dump, assemble, readMemory,
         };
         root.SetAction(parsed => GuestsCommand.Run(line.ContextOf(parsed, output, error), name: null, json: false));
         root.Directives.Clear();

@@ -49,6 +49,9 @@ internal sealed record CaseEvent
     /// <summary>Further events of the same crash that were not made cases of their own.</summary>
     public long Repeats { get; init; }
 
+    /// <summary>How often the taking of the memory was begun: a second time only when <c>watch</c> died during the first.</summary>
+    public int Attempts { get; init; }
+
     /// <summary>Null until the memory has been seen to.</summary>
     public CaseMemory? Memory { get; init; }
 
@@ -57,6 +60,9 @@ internal sealed record CaseEvent
 
     /// <summary>Null while it is held, and where it was never held.</summary>
     public DateTimeOffset? Released { get; init; }
+
+    /// <summary>When the finished case was told to those who listen; null while it is not. From then on <c>watch</c> leaves it alone.</summary>
+    public DateTimeOffset? Announced { get; init; }
 }
 
 /// <summary>The memory of a case.</summary>

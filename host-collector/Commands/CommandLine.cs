@@ -66,6 +66,17 @@ internal sealed class CommandLine(bool colours)
         CustomParser = ParseSpecs,
     };
 
+    public Option<QmpSpec[]> Qmp { get; } = QmpOption("--qmp", "QMP socket of a machine, instead of the configured ones; may be repeated", QmpSpec.SocketForm, QmpSpec.TryParseSocket);
+
+    public Option<QmpSpec[]> QmpDir { get; } = QmpOption(
+        "--qmp-dir", "QMP sockets of all machines, also of those that come later, instead of the configured ones; may be repeated", QmpSpec.TemplateForm, QmpSpec.TryParseTemplate);
+
+    public Option<string?> Libvirt { get; } = new("--libvirt") { Description = "Every domain of this libvirt connection", HelpName = "URI" };
+
+    public Option<string?> Exec { get; } = new("--exec") { Description = "Program to run for each case, with the case as JSON on its standard input", HelpName = "PROGRAM" };
+
+    public Option<bool> Yes { get; } = new("--yes", "-y") { Description = "Do not ask" };
+
     public Argument<string> Guest { get; } = new("NAME") { Description = "A guest, as guests shows it", Validators = { RefuseOption } };
 
     public Argument<string> GuestOrCase { get; } = new("NAME|ID") { Description = "A guest, as guests shows it, or a case, as cases shows it", Validators = { RefuseOption } };
@@ -122,6 +133,24 @@ internal sealed class CommandLine(bool colours)
         {
             StoreDirectory = Path.GetFullPath(parsed.GetRequiredValue(Store)),
             Listen = specs is { Length: > 0 } ? options.Listen with { Specs = specs } : options.Listen,
+            ConfigFile = parsed.GetValue(Config),
+        };
+    }
+
+    /// <summary>For <c>watch</c>.</summary>
+    /// <exception cref="CommandFailure">The configuration has faults, or says of no machine.</exception>
+    public CollectorOptions WatchOptionsOf(ParseResult parsed)
+    {
+        CollectorOptions options = OptionsOf(parsed);
+        QmpSpec[] specs = [.. parsed.GetValue(Qmp) ?? [], .. parsed.GetValue(QmpDir) ?? []];
+        return options with
+        {
+            Watch = options.Watch with
+            {
+                Qmp = specs.Length > 0 ? specs : options.Watch.Qmp,
+                Libvirt = parsed.GetValue(Libvirt) ?? options.Watch.Libvirt,
+                Exec = parsed.GetValue(Exec) is string program ? Path.GetFullPath(program) : options.Watch.Exec,
+            },
         };
     }
 
@@ -208,6 +237,28 @@ internal sealed class CommandLine(bool colours)
             result.AddError($"there is no option {unknown}");
         }
     }
+
+    private static Option<QmpSpec[]> QmpOption(string name, string description, string form, QmpSpec.Parser parse) => new(name)
+    {
+        Description = description,
+        HelpName = form,
+        CustomParser = result =>
+        {
+            List<QmpSpec> specs = [];
+            foreach (Token token in result.Tokens)
+            {
+                if (parse(token.Value, out string fault) is QmpSpec spec)
+                {
+                    specs.Add(spec);
+                }
+                else
+                {
+                    result.AddError($"{name} {fault}");
+                }
+            }
+            return [.. specs];
+        },
+    };
 
     private static ListenSpec[] ParseSpecs(ArgumentResult result)
     {

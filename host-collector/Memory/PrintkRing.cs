@@ -151,7 +151,7 @@ internal sealed class PrintkRing
         {
             return;
         }
-        ulong before = _lastShown is { } shown ? id - shown - 1 : 0;
+        ulong before = _lastShown is { } shown ? (id - shown - 1) & IdMask : 0;
         _line.Clear();
         if (before > 0)
         {

@@ -38,8 +38,8 @@ internal sealed class PrintkText(KernelMemory memory, ulong data, int sizeBits, 
         {
             return true;
         }
-        // Odd positions: no text could be had when it was written.
-        if (((begin | next) & (IdBytes - 1)) != 0 || next <= begin || next - begin > _mask + 1 || headPosition - next > _mask + 1)
+        // Odd positions: no text could be had when it was written. Positions begin shortly before 2^64 and go over it when the ring has been filled once.
+        if (((begin | next) & (IdBytes - 1)) != 0 || begin == next || next - begin > _mask + 1 || headPosition - next > _mask + 1)
         {
             return false;
         }

@@ -6,6 +6,9 @@ public sealed record CollectorOptions
     public const string DefaultConfig = "/etc/vsockpair/vsockpair.conf";
     public const string DefaultStore = "/var/lib/vsockpair";
 
+    /// <summary>The file of <c>--config</c>; null for the default one.</summary>
+    public string? ConfigFile { get; init; }
+
     /// <summary>Folder of the store (<c>--store</c>).</summary>
     public string StoreDirectory { get; init; } = DefaultStore;
 

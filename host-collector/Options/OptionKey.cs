@@ -41,7 +41,7 @@ internal sealed record OptionKey(string Section, string Name, ApplyValue Apply)
         Switch("Watch", "Debuginfod", (o, v) => o with { Watch = o.Watch with { Debuginfod = v } }),
     ];
 
-    /// <summary>What may be written instead, as the end of a message.</summary>
+    /// <summary>What such a value may be, as the end of a message.</summary>
     public static string Choices<T>() where T : struct, Enum =>
         string.Join(", ", Enum.GetNames<T>()[..^1].Select(n => n.ToLowerInvariant())) + $" or {Enum.GetNames<T>()[^1].ToLowerInvariant()}";
 

@@ -3,12 +3,15 @@ using System.Text.Json;
 using Microsoft.Extensions.Hosting;
 using VsockPair.Linux;
 using VsockPair.Sessions;
-using VsockPair.Storage;
 
 namespace VsockPair.Status;
 
-/// <summary><c>control.sock</c>: one line in, one line out, for this host's operators only (0660, in a folder of its own).</summary>
-internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAnswer> answers, FaultSignal faults) : BackgroundService
+/// <summary>
+/// <c>control.sock</c> of <c>serve</c>, <c>watch.sock</c> of <c>watch</c>: one line in, one line out (or as many as there are), for this host's operators only (0660, in a
+/// folder of its own).
+/// </summary>
+/// <param name="path">Whose lock is held, so that whatever is there was left by a process that has died.</param>
+internal sealed class ControlServer(string path, IEnumerable<IControlAnswer> answers, IEnumerable<IControlStream> streams, FaultSignal faults) : BackgroundService
 {
     private const int MaxRequestBytes = 16384;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
@@ -16,15 +19,13 @@ internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAn
     private static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(100);
 
     private readonly Dictionary<string, IControlAnswer> _answers = answers.ToDictionary(a => a.Command);
+    private readonly Dictionary<string, IControlStream> _streams = streams.ToDictionary(s => s.Command);
     private Socket? _listener;
-
-    private string SocketPath => StorePaths.ControlSocket(store.Folder);
 
     public override Task StartAsync(CancellationToken cancellationToken)
     {
-        // The store's lock is ours, so whatever is there was left by a dead collector.
-        File.Delete(SocketPath);
-        Fd fd = StreamSocket.ListenUnix(SocketPath);
+        File.Delete(path);
+        Fd fd = StreamSocket.ListenUnix(path);
         _listener = new Socket(new SafeSocketHandle(fd.Value, ownsHandle: true));
         fd.SetHandleAsInvalid();
         return base.StartAsync(cancellationToken);
@@ -34,7 +35,7 @@ internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAn
     {
         await base.StopAsync(cancellationToken).ConfigureAwait(false);
         _listener?.Dispose();
-        File.Delete(SocketPath);
+        File.Delete(path);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -45,17 +46,17 @@ internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAn
             {
                 if (await TryAcceptAsync(stoppingToken).ConfigureAwait(false) is Socket client)
                 {
-                    _ = AnswerAsync(client);
+                    _ = AnswerAsync(client, stoppingToken);
                 }
             }
         }
         catch (OperationCanceledException)
         {
-            // The collector stops.
+            // The service stops.
         }
         catch (Exception e)
         {
-            faults.Report("control.sock", e);
+            faults.Report(path, e);
         }
     }
 
@@ -67,13 +68,13 @@ internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAn
         }
         catch (SocketException)
         {
-            // Out of descriptors, or the client went away: no reason to stop collecting. The pause keeps it from turning in circles.
+            // Out of descriptors, or the client went away: no reason to stop. The pause keeps it from turning in circles.
             await Task.Delay(AcceptPause, stoppingToken).ConfigureAwait(false);
             return null;
         }
     }
 
-    private async Task AnswerAsync(Socket client)
+    private async Task AnswerAsync(Socket client, CancellationToken stop)
     {
         using Socket connection = client;
         try
@@ -92,12 +93,8 @@ internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAn
                     received += n;
                 }
             }
-            byte[] answer = await AnswerAsync(request.AsMemory(0, received), UidOf(client)).ConfigureAwait(false);
-            using CancellationTokenSource sending = new(Patience);
-            for (int sent = 0; sent < answer.Length;)
-            {
-                sent += await client.SendAsync(answer.AsMemory(sent), SocketFlags.None, sending.Token).ConfigureAwait(false);
-            }
+            StreamSocket.PeerOf(client, out _, out uint user);
+            await AnswerAsync(client, request.AsMemory(0, received), user, stop).ConfigureAwait(false);
         }
         catch (Exception e) when (e is SocketException or OperationCanceledException or JsonException)
         {
@@ -105,20 +102,55 @@ internal sealed class ControlServer(CollectorStore store, IEnumerable<IControlAn
         }
     }
 
-    private async Task<byte[]> AnswerAsync(ReadOnlyMemory<byte> line, uint uid)
+    private async Task AnswerAsync(Socket client, ReadOnlyMemory<byte> line, uint user, CancellationToken stop)
     {
-        ControlRequest? request = JsonSerializer.Deserialize(line.Span, ControlJson.Default.ControlRequest);
-        byte[] answer = request is not null && _answers.TryGetValue(request.Command, out IControlAnswer? known)
-            ? await known.AnswerAsync(line, uid).ConfigureAwait(false)
-            : JsonSerializer.SerializeToUtf8Bytes(new ControlError("this collector does not know that command"), ControlJson.Default.ControlError);
-        return [.. answer, (byte)'\n'];
+        string command = JsonSerializer.Deserialize(line.Span, ControlJson.Default.ControlRequest)?.Command ?? "";
+        if (_answers.TryGetValue(command, out IControlAnswer? answer))
+        {
+            await SendLineAsync(client, await answer.AnswerAsync(line, user).ConfigureAwait(false)).ConfigureAwait(false);
+        }
+        else if (_streams.TryGetValue(command, out IControlStream? stream))
+        {
+            using CancellationTokenSource gone = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            Task watching = CancelWhenGoneAsync(client, gone);
+            await foreach (byte[] next in stream.AnswerAsync(line, user, gone.Token).ConfigureAwait(false))
+            {
+                await SendLineAsync(client, next).ConfigureAwait(false);
+            }
+            await gone.CancelAsync().ConfigureAwait(false);
+            await watching.ConfigureAwait(false);
+        }
+        else
+        {
+            await SendLineAsync(client, JsonSerializer.SerializeToUtf8Bytes(new ControlError("this service does not know that command"), ControlJson.Default.ControlError)).ConfigureAwait(false);
+        }
     }
 
-    /// <summary>SO_PEERCRED of socket(7): pid, uid, gid.</summary>
-    private static uint UidOf(Socket client)
+    /// <summary>Who listens to a stream says nothing more: whatever comes of it is its end.</summary>
+    private static async Task CancelWhenGoneAsync(Socket client, CancellationTokenSource gone)
     {
-        Span<byte> credentials = stackalloc byte[12];
-        client.GetRawSocketOption(Constants.SOL_SOCKET, Constants.SO_PEERCRED, credentials);
-        return BitConverter.ToUInt32(credentials[4..]);
+        try
+        {
+            await client.ReceiveAsync(new byte[1], SocketFlags.None, gone.Token).ConfigureAwait(false);
+            await gone.CancelAsync().ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // The stream has ended first.
+        }
+        catch (SocketException)
+        {
+            await gone.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    private static async Task SendLineAsync(Socket client, byte[] json)
+    {
+        byte[] line = [.. json, (byte)'\n'];
+        using CancellationTokenSource limit = new(Patience);
+        for (int sent = 0; sent < line.Length;)
+        {
+            sent += await client.SendAsync(line.AsMemory(sent), SocketFlags.None, limit.Token).ConfigureAwait(false);
+        }
     }
 }

@@ -33,6 +33,8 @@ public static class StorePaths
 
     public static string ControlSocket(string store) => Path.Combine(store, "control.sock");
 
+    public static string WatchSocket(string store) => Path.Combine(store, "watch.sock");
+
     public static string GuestRecord(string guest) => Path.Combine(guest, "guest.json");
 
     /// <summary>Of a guest: what retention removed. Of a boot: all other losses.</summary>

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using VsockPair.Linux;
 using VsockPair.Memory;
+using VsockPair.Storage;
 
 namespace VsockPair.Watch;
 
@@ -8,6 +9,9 @@ namespace VsockPair.Watch;
 internal interface IMachine : IStandingMemory, IAsyncDisposable
 {
     MachineIdentity Identity { get; }
+
+    /// <summary>What of the host's side decides whether a crash of this machine is caught, as it was found on connecting.</summary>
+    IReadOnlyList<CheckRecord> Checks { get; }
 
     /// <summary>In the order in which they came; completed when the connection ends.</summary>
     ChannelReader<MachineEvent> Events { get; }
@@ -28,6 +32,9 @@ internal interface IMachine : IStandingMemory, IAsyncDisposable
     /// <param name="progress">Bytes done of all, uncompressed.</param>
     /// <exception cref="MachineException">It failed; the file holds nothing of use.</exception>
     Task<MemoryFormat> DumpAsync(Fd file, string path, IProgress<(long Done, long Total)> progress, CancellationToken stop);
+
+    /// <summary>Gives back what was changed in the machine for watching it. Only for a stop in good order: disposal alone leaves it as it is.</summary>
+    Task LeaveAsync(CancellationToken stop);
 }
 
 /// <param name="Source">Where it was found, e.g. <c>qmp:/run/vms/web1/qmp.sock</c> or <c>libvirt:qemu:///system</c>.</param>

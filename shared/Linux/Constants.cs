@@ -28,6 +28,7 @@ public static class Constants
     public const int MSG_PEEK = 0x2;
     public const int MSG_DONTWAIT = 0x40;
     public const int MSG_NOSIGNAL = 0x4000;
+    public const int SCM_RIGHTS = 1;
     public const int SHUT_WR = 1;
     public const int SHUT_RDWR = 2;
     public const uint VMADDR_CID_ANY = 0xFFFFFFFF;
@@ -43,6 +44,7 @@ public static class Constants
     public const int O_EXCL = 0x80;
     public const int O_TRUNC = 0x200;
     public const int O_NONBLOCK = 0x800;
+    public const int O_NOFOLLOW = 0x20000;
     public const int O_CLOEXEC = 0x80000;
     public const int F_SETFL = 4;
     public const int F_SETFD = 2;
@@ -51,6 +53,9 @@ public static class Constants
     public const int F_SETPIPE_SZ = 1031;
     public const uint SPLICE_F_NONBLOCK = 2;
 
+    // linux/memfd.h
+    public const uint MFD_CLOEXEC = 1;
+
     // linux/sched.h
     /// <summary>Root, current folder and umask.</summary>
     public const int CLONE_FS = 0x200;
@@ -58,6 +63,7 @@ public static class Constants
     // sys/file.h
     public const int LOCK_EX = 2;
     public const int LOCK_NB = 4;
+    public const int LOCK_UN = 8;
 
     // poll.h, sys/epoll.h, sys/eventfd.h
     public const short POLLIN = 1;

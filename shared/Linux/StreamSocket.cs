@@ -112,6 +112,16 @@ public static unsafe class StreamSocket
         return fd;
     }
 
+    /// <summary>SO_PEERCRED of socket(7): who has connected, or, for who connected, whoever called listen(2).</summary>
+    /// <param name="process">0 when it is in a PID namespace that is not seen from here.</param>
+    public static void PeerOf(System.Net.Sockets.Socket unix, out int process, out uint user)
+    {
+        Span<byte> credentials = stackalloc byte[12]; // struct ucred: pid, uid, gid.
+        unix.GetRawSocketOption(SOL_SOCKET, SO_PEERCRED, credentials);
+        process = BitConverter.ToInt32(credentials);
+        user = BitConverter.ToUInt32(credentials[4..]);
+    }
+
     /// <summary>Bounds every blocking send and receive on this socket; they answer EAGAIN at the limit.</summary>
     public static void SetTimeouts(int fd, TimeSpan send, TimeSpan receive)
     {

@@ -127,6 +127,30 @@ public static unsafe class Sys
         return Result(n);
     }
 
+    /// <summary>Sends bytes, and with the first of them a descriptor, which the peer gets a duplicate of (SCM_RIGHTS of unix(7)). Never raises SIGPIPE.</summary>
+    public static int SendWithFd(int socket, void* buffer, int bytes, int fd)
+    {
+        iovec data = new() { iov_base = buffer, iov_len = bytes };
+        // CMSG_LEN and CMSG_SPACE of one int: the header's 16 bytes, the int, and what aligns it to 8.
+        byte* control = stackalloc byte[sizeof(cmsghdr) + sizeof(long)];
+        cmsghdr* header = (cmsghdr*)control;
+        header->cmsg_len = sizeof(cmsghdr) + sizeof(int);
+        header->cmsg_level = Constants.SOL_SOCKET;
+        header->cmsg_type = Constants.SCM_RIGHTS;
+        *(long*)(control + sizeof(cmsghdr)) = fd;
+        msghdr message = new() { msg_iov = &data, msg_iovlen = 1, msg_control = control, msg_controllen = sizeof(cmsghdr) + sizeof(long) };
+        nint n;
+        do
+        {
+            n = (nint)TmdsLibC.sendmsg(socket, &message, Constants.MSG_NOSIGNAL);
+        }
+        while (Interrupted(n));
+        return Result(n);
+    }
+
+    /// <summary>A file in memory that ends with its last descriptor.</summary>
+    public static int MemoryFile(string name) => OnPath(name, &CreateMemoryFile, Constants.MFD_CLOEXEC);
+
     /// <summary>Offsets are always null: neither a trace file nor a socket can seek.</summary>
     public static int Splice(int source, int target, int bytes, uint flags)
     {
@@ -253,6 +277,9 @@ public static unsafe class Sys
     /// <summary>Takes the exclusive flock(2) of an open file, which ends with the process; EAGAIN when another has it.</summary>
     public static int TryLock(int fd) => Result(LibC.Flock(fd, Constants.LOCK_EX | Constants.LOCK_NB));
 
+    /// <summary>Ends the flock(2) of an open file, also for whoever else has a duplicate of this descriptor.</summary>
+    public static int Unlock(int fd) => Result(LibC.Flock(fd, Constants.LOCK_UN));
+
     public static int Fsync(int fd) => Result(TmdsLibC.fsync(fd));
 
     public static int CurrentThreadId() => LibC.GetTid();
@@ -320,6 +347,8 @@ public static unsafe class Sys
     private static int MakeDirectory(byte* path, nuint mode) => TmdsLibC.mkdir(path, (mode_t)(uint)mode);
 
     private static int RenameTo(byte* path, nuint from) => LibC.Rename((byte*)from, path);
+
+    private static int CreateMemoryFile(byte* name, nuint flags) => TmdsLibC.memfd_create(name, (uint)flags);
 
     private static int RemoveDirectory(byte* path, nuint unused) => TmdsLibC.rmdir(path);
 

@@ -117,6 +117,18 @@ public sealed class OptionsReaderTests : IDisposable
     [InlineData("[Store]\n\nSegmentByte=1M", ":3: [Store] has no key \"SegmentByte\"; it has SegmentBytes, SegmentAge")]
     [InlineData("[store]\nSegmentBytes=1M", ":2: there is no section [store]; sections are [Store], [Limits], [Listen], [Watch], [Guest NAME]")]
     [InlineData("SegmentBytes=1M", ":1: \"SegmentBytes\" stands in no section")]
+    [InlineData("[Watch]\nQmp=/run/qmp.sock", ":2: Qmp=/run/qmp.sock cannot be: \"/run/qmp.sock\" does not say which guest's socket it is; write NAME=/path/qmp.sock")]
+    [InlineData("[Watch]\nQmp=cid-4=/run/qmp.sock", ":2: Qmp=cid-4=/run/qmp.sock cannot be: \"cid-4=/run/qmp.sock\": \"cid-4\" cannot be a guest's name")]
+    [InlineData("[Watch]\nQmp=web1=run/qmp.sock", ":2: Qmp=web1=run/qmp.sock cannot be: \"run/qmp.sock\": a socket is named by its whole path from /, of at most 107 bytes")]
+    [InlineData("[Watch]\nQmpDir=/run/vms/qmp.sock", ":2: QmpDir=/run/vms/qmp.sock cannot be: \"/run/vms/qmp.sock\" has no place for the guest's name; write /run/vms/{name}/qmp.sock")]
+    [InlineData("[Watch]\nQmpDir=/run/{name}/{name}.sock", ":2: QmpDir=/run/{name}/{name}.sock cannot be: \"/run/{name}/{name}.sock\": {name} may stand only once in a path")]
+    [InlineData("[Watch]\nMemory=Full", ":2: Memory=Full is none of auto, full, mini or none")]
+    [InlineData("[Watch]\nAction=1", ":2: Action=1 is none of continue, stop or reset")]
+    [InlineData("[Watch]\nMaxPause=0", ":2: MaxPause=0 is no time; write 1s to 1h")]
+    [InlineData("[Watch]\nLibvirt=system", ":2: Libvirt=system is no URI; write one as virsh -c takes it, e.g. qemu:///system")]
+    [InlineData("[Watch]\nExec=tell.sh", ":2: Exec=tell.sh is no program; write its whole path from /")]
+    [InlineData("[Guest web1]\nMemory=most", ":2: Memory=most is none of auto, full, mini or none")]
+    [InlineData("[Guest web1]\nAction=kill", ":2: Action=kill is none of continue, stop or reset")]
     [InlineData("[Watch]\nMemroy=full", ":2: [Watch] has no key \"Memroy\"; it has ")]
     [InlineData("[Watch]\nVmlinux=kernels", ":2: Vmlinux=kernels is no folder; write its whole path from /")]
     [InlineData("[Watch]\nDebuginfod=maybe", ":2: Debuginfod=maybe is neither yes nor no")]
@@ -173,7 +185,29 @@ public sealed class OptionsReaderTests : IDisposable
             Assert.NotEmpty(expected);
         }
         ReadGood("[Store]\nSegmentBytes=64M\nSegmentAge=15m\nTraceQuota=1G\nKmsgQuota=64M\nTotalShare=20%\nKeepFree=5%\nMaxAge=7d\nForgetAfter=7d\n"
-            + "[Limits]\nGuestRate=4M\nHostRate=64M\nMaxCpus=1024\n[Watch]\nCaseQuota=20G\nCaseAge=30d\nDebuginfod=no\n");
+            + "[Limits]\nGuestRate=4M\nHostRate=64M\nMaxCpus=1024\n[Watch]\nMemory=auto\nMaxPause=10s\nAction=continue\nDumpsPerHour=1\nDumpsPerDay=3\nWaitForBoot=5m\nHangAfter=0\nCaseQuota=20G\nCaseAge=30d\nDebuginfod=no\n");
+    }
+
+    [Fact]
+    public void Machines_add_up_and_what_is_done_with_a_crashed_guest_can_differ_by_guest()
+    {
+        CollectorOptions options = ReadGood("""
+            [Watch]
+            Qmp=web1=/run/web1.qmp  web2=/run/web2.qmp
+            Qmp=web3=/run/web3.qmp
+            QmpDir=/run/vms/{name}/qmp.sock
+            Memory=none
+            Action=reset
+            HangAfter=90
+            Exec=/usr/bin/tell
+            [Guest web1]
+            Memory=full
+            Action=stop
+            """);
+        Assert.Equal(["web1=/run/web1.qmp", "web2=/run/web2.qmp", "web3=/run/web3.qmp", "/run/vms/{name}/qmp.sock"], options.Watch.Qmp.Select(q => q.ToString()));
+        Assert.Equal((MemoryPolicy.None, CrashAction.Reset, TimeSpan.FromSeconds(90), "/usr/bin/tell"), (options.Watch.Memory, options.Watch.Action, options.Watch.HangAfter, options.Watch.Exec));
+        Assert.Equal((MemoryPolicy.Full, CrashAction.Stop), (options.Guests[0].Memory!.Value, options.Guests[0].Action!.Value));
+        Assert.Equal(new WatchOptions().Memory, ReadGood("").Watch.Memory);
     }
 
     [Fact]

@@ -42,6 +42,9 @@ public sealed class Guest : IAsyncDisposable
 
     public QmpClient Qmp { get; }
 
+    /// <summary>Commands can run: it was not reset, or the test has waited for its reboot.</summary>
+    public bool IsUp => _commands.IsReady && _commands.Boots == _knownBoots;
+
     public string ConsoleText => _console.Text;
 
     /// <summary>From QEMU's start until the command server answered.</summary>
@@ -141,7 +144,7 @@ public sealed class Guest : IAsyncDisposable
     public async Task<CommandResult> RunAsync(
         string command, TimeSpan? timeout = null, ReadOnlyMemory<byte> input = default, CancellationToken cancellationToken = default)
     {
-        if (!_commands.IsReady || _commands.Boots != _knownBoots)
+        if (!IsUp)
         {
             throw Failure($"cannot run '{command}': the guest was reset and the test did not wait for its reboot");
         }

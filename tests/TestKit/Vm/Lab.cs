@@ -12,6 +12,7 @@ public sealed class Lab : IAsyncDisposable
 
     private readonly string _folder = Directory.CreateTempSubdirectory("vsockpair-lab-").FullName;
     private readonly List<AgentGuest> _guests = [];
+    private WatchProcess? _watch;
 
     public Lab(string configuration = AmpleRates)
     {
@@ -21,7 +22,18 @@ public sealed class Lab : IAsyncDisposable
 
     public CollectorProcess Collector { get; }
 
+    /// <summary>The crash service of this host, once it was made.</summary>
+    public WatchProcess Watch => _watch ?? throw new InvalidOperationException("this lab has no crash service");
+
     private string VsockDirectory => Path.Combine(_folder, "vms");
+
+    /// <summary>Makes the crash service; its guests are those with <see cref="WithQmp"/>.</summary>
+    /// <param name="configuration">INI text.</param>
+    public WatchProcess AddWatch(string configuration = "[Store]\nKeepFree=0%\n") => _watch = new WatchProcess(Collector.Store, configuration, $"{VsockDirectory}/{{name}}.qmp");
+
+    /// <summary>A guest that the lab's crash service finds: QEMU serves one client of a socket, and the rig has its own.</summary>
+    public GuestOptions WithQmp(GuestOptions options) =>
+        options with { QemuArguments = [.. options.QemuArguments, "-qmp", $"unix:{Path.Combine(VsockDirectory, options.Name)}.qmp,server=on,wait=off"] };
 
     /// <summary>The guest belongs to the lab and ends with it.</summary>
     public async Task<AgentGuest> StartGuestAsync(GuestOptions options, string agentConfiguration = "")
@@ -45,7 +57,8 @@ public sealed class Lab : IAsyncDisposable
         }
         catch (GuestException e)
         {
-            throw new GuestException($"{e.Message}\n--- agent ---\n{await guest.AgentLogAsync()}\n--- collector ---\n{Collector.Output}", e);
+            string log = guest.Guest.IsUp ? await guest.AgentLogAsync() : "the guest is not up";
+            throw new GuestException($"{e.Message}\n--- agent ---\n{log}\n--- collector ---\n{Collector.Output}\n--- watch ---\n{_watch?.Output}", e);
         }
     }
 
@@ -84,6 +97,10 @@ public sealed class Lab : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await KillGuestsAsync();
+        if (_watch is not null)
+        {
+            await _watch.DisposeAsync();
+        }
         await Collector.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
     }
