@@ -130,8 +130,8 @@ public sealed class CasesCommandTests : IDisposable
         Stopwatch watch = Stopwatch.StartNew();
         (_, string output, _) = await _sample.Store.RunAsync("cases");
         Assert.Equal(1001, output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
-        // A twentieth of this on an idle machine.
-        Assert.InRange(watch.Elapsed.TotalSeconds, 0, 3);
+        // A hundredth of this on an idle machine; reading what the parts hold would take longer than this.
+        Assert.InRange(watch.Elapsed.TotalSeconds, 0, 8);
     }
 
     public void Dispose() => _sample.Dispose();
