@@ -1,5 +1,6 @@
 using VsockPair.Clocks;
 using VsockPair.Decoding;
+using VsockPair.Export;
 using VsockPair.History;
 using VsockPair.Storage;
 
@@ -22,7 +23,12 @@ internal sealed class TailCatalog
         _context = context;
         _boot = boot;
         _needsClock = needsClock;
-        Events = Load();
+        BootMetadata metadata = new(context.Store, boot);
+        Events = new EventCatalog(metadata.Names, metadata.Read);
+        if (metadata.Has("events/header_page") && MetadataFaults.OfLayout(Events.HeaderPage) is string fault)
+        {
+            context.Error.WriteLine(fault);
+        }
         TryReadClock();
     }
 
@@ -40,22 +46,22 @@ internal sealed class TailCatalog
         {
             return hasClock;
         }
-        IReadOnlyDictionary<string, string>? before = _boot.Record?.Metadata;
+        IReadOnlyDictionary<string, string> before = _boot.Record?.Metadata ?? new Dictionary<string, string>();
         _stamp = StampOf(_boot);
         StoredBoot? boot = StoredBoot.TryOpen(_boot.Folder);
-        if (boot?.Record is not { } record || (before is not null && before.Count == record.Metadata.Count && !record.Metadata.Except(before).Any()))
+        if (boot?.Record is not { } record)
         {
             return hasClock;
         }
         _boot = boot;
-        Events = Load();
+        string[] changed = [.. record.Metadata.Except(before).Concat(before.Except(record.Metadata)).Select(m => m.Key)];
+        if (changed.Length == 0)
+        {
+            return hasClock;
+        }
+        BootMetadata metadata = new(_context.Store, boot);
+        Events = changed.All(EventCatalog.IsOfThreads) ? Events.WithThreads(metadata.Read) : new EventCatalog(metadata.Names, metadata.Read);
         return true;
-    }
-
-    private EventCatalog Load()
-    {
-        BootMetadata metadata = new(_context.Store, _boot);
-        return new EventCatalog(metadata.Names, metadata.Read);
     }
 
     private bool TryReadClock()

@@ -57,12 +57,20 @@ internal sealed class TailTextPrinter(TextWriter output, TimeProvider time) : IT
     {
         Write(_rates.Take(_catalog));
         output.WriteLine(boot.Headline);
+        _report = null;
     }
 
     public void Use(EventCatalog catalog, ClockModel? clock)
     {
         _catalog = catalog;
-        _report = new ReportText(catalog);
+        if (_report is null)
+        {
+            _report = new ReportText(catalog);
+        }
+        else
+        {
+            _report.Use(catalog);
+        }
     }
 
     public void Event(int vcpu, in RingEvent ringEvent, in RingEvent next)

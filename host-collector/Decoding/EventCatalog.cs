@@ -11,6 +11,9 @@ public sealed class EventCatalog
     private const int MaxFormatBytes = 64 << 10;
     private const int MaxFormatBytesInAll = 16 << 20;
 
+    private const string SavedNames = "saved_cmdlines";
+    private const string Groups = "thread_groups";
+
     private readonly Dictionary<int, EventFormat> _formats = [];
     private readonly List<string> _faults = [];
     private readonly Lazy<KernelSymbols> _symbols;
@@ -24,8 +27,8 @@ public sealed class EventCatalog
         byte[] Read(string name) => all.Contains(name) ? read(name) ?? [] : [];
 
         HeaderPage = HeaderPage.TryParse(Read("events/header_page"));
-        CommandLines = new CommandLines(Read("saved_cmdlines"));
-        ThreadGroups = new ThreadGroups(Read("thread_groups"));
+        CommandLines = new CommandLines(Read(SavedNames));
+        ThreadGroups = new ThreadGroups(Read(Groups));
         PrintkFormats = new PrintkFormats(Read("printk_formats"));
         // The order of names decides which format has an id that two of them claim.
         foreach (string name in all.Order(StringComparer.Ordinal))
@@ -45,9 +48,9 @@ public sealed class EventCatalog
 
     public KernelSymbols Symbols => _symbols.Value;
 
-    public CommandLines CommandLines { get; }
+    public CommandLines CommandLines { get; private set; }
 
-    public ThreadGroups ThreadGroups { get; }
+    public ThreadGroups ThreadGroups { get; private set; }
 
     public PrintkFormats PrintkFormats { get; }
 
@@ -58,6 +61,18 @@ public sealed class EventCatalog
     public EventFormat? Find(int id) => _formats.GetValueOrDefault(id);
 
     public EventFormat? Find(string system, string name) => _formats.Values.FirstOrDefault(format => format.Name == name && format.System == system);
+
+    /// <summary>Whether it tells of threads: such files change all the time, formats and symbols hardly ever.</summary>
+    public static bool IsOfThreads(string name) => name is SavedNames or Groups;
+
+    /// <summary>The same, with what is known of threads by now.</summary>
+    public EventCatalog WithThreads(Func<string, byte[]?> read)
+    {
+        EventCatalog other = (EventCatalog)MemberwiseClone();
+        other.CommandLines = new CommandLines(read(SavedNames) ?? []);
+        other.ThreadGroups = new ThreadGroups(read(Groups) ?? []);
+        return other;
+    }
 
     private void AddFormat(string system, string name, byte[] text)
     {

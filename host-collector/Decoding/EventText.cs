@@ -22,7 +22,7 @@ public sealed class EventText
     private const int MaxTextBytes = 8192;
     private const int MaxTextBytesByPayloadByte = 8;
 
-    private readonly EventCatalog _catalog;
+    private EventCatalog _catalog;
     private readonly PrintState _state;
     private readonly Dictionary<int, KnownFormat> _formats = [];
 
@@ -30,6 +30,20 @@ public sealed class EventText
     {
         _catalog = catalog;
         _state = new PrintState(catalog.CommandLines);
+    }
+
+    /// <summary>Goes on with what is known of the same boot by now; what events have told so far stays.</summary>
+    public void Use(EventCatalog catalog)
+    {
+        _catalog = catalog;
+        foreach ((int id, KnownFormat? known) in _formats)
+        {
+            if (!ReferenceEquals(known?.Format, catalog.Find(id)))
+            {
+                _formats.Remove(id);
+            }
+        }
+        _state.Names.Use(catalog.CommandLines);
     }
 
     /// <summary>Appends what trace-cmd prints after an event's name. May hold several lines; the last one may end in a line feed.</summary>

@@ -3,7 +3,7 @@ using System.Text;
 namespace VsockPair.Decoding;
 
 /// <summary>
-/// <c>events/header_page</c>: the layout of a sub-buffer's own header. <see cref="Tracing.SubBuffer"/> reads that of 64-bit kernels, and this tells whether it may.
+/// <c>events/header_page</c>: the layout of a sub-buffer's own header. <see cref="Tracing.SubBuffer"/> reads that of 64-bit kernels, and this tells whether it is one.
 /// </summary>
 public sealed record HeaderPage
 {
@@ -14,6 +14,9 @@ public sealed record HeaderPage
     public required int DataOffset { get; init; }
 
     public required int SubBufferBytes { get; init; }
+
+    /// <summary>Whether it is the layout by which events are read.</summary>
+    public bool IsThatOf64Bits => CommitBytes == sizeof(ulong) && DataOffset == Tracing.SubBuffer.HeaderBytes;
 
     public static HeaderPage? TryParse(ReadOnlySpan<byte> text)
     {

@@ -18,6 +18,9 @@ public sealed class ReportText(EventCatalog catalog)
 
     internal ThreadNames Names => _text.Names;
 
+    /// <inheritdoc cref="EventText.Use"/>
+    public void Use(EventCatalog newer) => _text.Use(newer);
+
     /// <summary>Appends an event, without a line feed at the end.</summary>
     /// <inheritdoc cref="EventText.AppendFields" path="/param"/>
     /// <inheritdoc cref="EventText.AppendFields" path="/returns"/>

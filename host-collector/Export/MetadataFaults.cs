@@ -1,3 +1,4 @@
+using VsockPair.Decoding;
 using VsockPair.History;
 
 namespace VsockPair.Export;
@@ -5,12 +6,21 @@ namespace VsockPair.Export;
 /// <summary>What is missing to decode a boot, and what works without it.</summary>
 internal static class MetadataFaults
 {
+    /// <summary>The agent only runs on kernels of 64 bits: somebody has written something else, and may be right or wrong about it.</summary>
+    public static string? OfLayout(HeaderPage? page) => page is { IsThatOf64Bits: true }
+        ? null
+        : "events/header_page of this boot does not describe the sub-buffers of a 64-bit kernel: if it is right, events are misread";
+
     public static IEnumerable<string> Of(BootMetadata metadata)
     {
         HashSet<string> names = [.. metadata.Names.Where(metadata.Has)];
         if (!names.Contains("events/header_page"))
         {
             yield return "events/header_page of this boot is not stored: trace-cmd cannot open the .dat; .txt, .ndjson and .pftrace work";
+        }
+        else if (OfLayout(HeaderPage.TryParse(metadata.Read("events/header_page") ?? [])) is string fault)
+        {
+            yield return fault;
         }
         if (!names.Any(n => n.EndsWith("/format", StringComparison.Ordinal)))
         {

@@ -19,6 +19,9 @@ internal sealed class ThreadNames(CommandLines saved)
     /// <summary>From now on no event changes a name that is known.</summary>
     public bool AreSettled { get; private set; }
 
+    /// <summary>What events have told so far stays.</summary>
+    public void Use(CommandLines newer) => saved = newer;
+
     public ReadOnlySpan<byte> Of(int pid)
     {
         AreSettled |= pid != 0;

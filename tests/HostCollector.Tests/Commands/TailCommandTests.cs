@@ -163,6 +163,30 @@ public sealed class TailCommandTests : IDisposable
         Assert.Contains(SampleTrace.Line(0, Start + 1000, 1), PollLater(tail));
     }
 
+    /// <summary>A guest's names change all the time; who was named by an event must not lose that name with each change.</summary>
+    [Fact]
+    public void What_events_have_told_outlives_new_names()
+    {
+        SampleSwitches switches = new(_store, "10 a\n");
+        switches.Write(0, Start, (10, "a", 77, "worker"), (77, "worker", 10, "a"));
+        using TailCommand tail = Tail();
+        Assert.StartsWith("          worker-77 ", Poll(tail)[^1], StringComparison.Ordinal);
+        switches = new SampleSwitches(_store, "10 a\n88 b\n");
+        switches.Write(0, Start + 1_000_000, (77, "other", 10, "a"), (88, "b", 10, "a"));
+        string[] lines = PollLater(tail);
+        Assert.StartsWith("          worker-77 ", lines[0], StringComparison.Ordinal);
+        Assert.StartsWith("               b-88 ", lines[1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_layout_of_sub_buffers_is_told()
+    {
+        _trace.WriteMetadata(new Dictionary<string, byte[]> { ["events/header_page"] = "\tfield: local_t commit;\toffset:8;\tsize:4;\tsigned:1;\n\tfield: char data;\toffset:12;\tsize:4084;\tsigned:1;\n"u8.ToArray() });
+        using StringWriter error = new();
+        using TailCommand tail = new(new CommandContext(_store.Root, _output, error, _clock), new TailRequest("web1", [], [], Json: false));
+        Assert.Contains("does not describe the sub-buffers of a 64-bit kernel", error.ToString(), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("demo", true)]
     [InlineData("demo:t?ck", true)]

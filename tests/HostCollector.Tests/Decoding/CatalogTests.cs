@@ -30,6 +30,26 @@ public sealed class CatalogTests
     public void Refuses_a_field_that_cannot_be(string line) => Assert.Null(FieldLine.TryParse(line));
 
     [Fact]
+    public void New_names_of_threads_cost_no_look_at_anything_else()
+    {
+        Dictionary<string, byte[]> files = new()
+        {
+            ["events/demo/tick/format"] = "name: tick\nID: 300\nformat:\n\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\nprint fmt: \"x\"\n"u8.ToArray(),
+            ["saved_cmdlines"] = "1 init\n"u8.ToArray(),
+        };
+        EventCatalog first = new(files.Keys, files.GetValueOrDefault);
+        List<string> read = [];
+        EventCatalog second = first.WithThreads(name =>
+        {
+            read.Add(name);
+            return name == "saved_cmdlines" ? "2 cron\n"u8.ToArray() : null;
+        });
+        Assert.All(read, name => Assert.True(EventCatalog.IsOfThreads(name)));
+        Assert.Same(first.Find(300), second.Find(300));
+        Assert.Equal(("init", "cron"), (Encoding.ASCII.GetString(first.CommandLines.Find(1)), Encoding.ASCII.GetString(second.CommandLines.Find(2))));
+    }
+
+    [Fact]
     public void Reads_fields_wherever_the_event_says_they_are()
     {
         byte[] payload = [0, 0, 0, 0, 0xFE, 0xFF, 0, 0, 16, 0, 3, 0, 4, 0, 2, 0, (byte)'a', (byte)'b', 0, 1, 2, 3, 4];

@@ -239,6 +239,19 @@ public sealed class ExportCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Says_that_a_layout_is_not_the_one_that_is_read()
+    {
+        _trace.WriteMetadata(new Dictionary<string, byte[]> { ["events/header_page"] = "\tfield: local_t commit;\toffset:8;\tsize:4;\tsigned:1;\n\tfield: char data;\toffset:12;\tsize:4084;\tsigned:1;\n"u8.ToArray() });
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 2));
+        (int exitCode, _, string error) = await _store.RunAsync("export", "web1", "-o", Path.Combine(_store.Root, "out.txt"));
+        Assert.Equal(0, exitCode);
+        Assert.Contains("events/header_page of this boot does not describe the sub-buffers of a 64-bit kernel", error, StringComparison.Ordinal);
+        _trace.WriteMetadata();
+        (_, _, error) = await _store.RunAsync("export", "web1", "-o", Path.Combine(_store.Root, "out.txt"));
+        Assert.DoesNotContain("header_page", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Nothing_is_left_of_an_export_that_fails_on_its_way()
     {
         string first = _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 2));
