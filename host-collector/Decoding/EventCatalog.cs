@@ -57,11 +57,6 @@ public sealed class EventCatalog
     /// <summary>Metadata that is there and could not be used: names, to be escaped before a person reads them.</summary>
     public IReadOnlyList<string> Faults => _faults;
 
-    /// <summary>The format of events with this id (<see cref="Tracing.RingEvent.Id"/>).</summary>
-    public EventFormat? Find(int id) => _formats.GetValueOrDefault(id);
-
-    public EventFormat? Find(string system, string name) => _formats.Values.FirstOrDefault(format => format.Name == name && format.System == system);
-
     /// <summary>Whether it tells of threads: such files change all the time, formats and symbols hardly ever.</summary>
     public static bool IsOfThreads(string name) => name is SavedNames or Groups;
 
@@ -73,6 +68,11 @@ public sealed class EventCatalog
         other.ThreadGroups = new ThreadGroups(read(Groups) ?? []);
         return other;
     }
+
+    /// <summary>The format of events with this id (<see cref="Tracing.RingEvent.Id"/>).</summary>
+    public EventFormat? Find(int id) => _formats.GetValueOrDefault(id);
+
+    public EventFormat? Find(string system, string name) => _formats.Values.FirstOrDefault(format => format.Name == name && format.System == system);
 
     private void AddFormat(string system, string name, byte[] text)
     {

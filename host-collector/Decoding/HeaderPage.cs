@@ -3,10 +3,13 @@ using System.Text;
 namespace VsockPair.Decoding;
 
 /// <summary>
-/// <c>events/header_page</c>: the layout of a sub-buffer's own header. <see cref="Tracing.SubBuffer"/> reads that of 64-bit kernels, and this tells whether it is one.
+/// <c>events/header_page</c>: the layout of a sub-buffer's own header. <see cref="Tracing.SubBuffer"/> reads that of 64-bit kernels, and this tells whether it may.
 /// </summary>
 public sealed record HeaderPage
 {
+    /// <summary>Whether it is the layout by which events are read.</summary>
+    public bool IsThatOf64Bits => CommitBytes == sizeof(ulong) && DataOffset == Tracing.SubBuffer.HeaderBytes;
+
     /// <summary>Width of the kernel's <c>long</c>.</summary>
     public required int CommitBytes { get; init; }
 
@@ -14,9 +17,6 @@ public sealed record HeaderPage
     public required int DataOffset { get; init; }
 
     public required int SubBufferBytes { get; init; }
-
-    /// <summary>Whether it is the layout by which events are read.</summary>
-    public bool IsThatOf64Bits => CommitBytes == sizeof(ulong) && DataOffset == Tracing.SubBuffer.HeaderBytes;
 
     public static HeaderPage? TryParse(ReadOnlySpan<byte> text)
     {

@@ -18,10 +18,6 @@ internal static class MetadataFaults
         {
             yield return "events/header_page of this boot is not stored: trace-cmd cannot open the .dat; .txt, .ndjson and .pftrace work";
         }
-        else if (OfLayout(HeaderPage.TryParse(metadata.Read("events/header_page") ?? [])) is string fault)
-        {
-            yield return fault;
-        }
         if (!names.Any(n => n.EndsWith("/format", StringComparison.Ordinal)))
         {
             yield return "no event format of this boot is stored: events have numbers and no names or fields";
@@ -33,6 +29,10 @@ internal static class MetadataFaults
         if (!names.Contains("saved_cmdlines"))
         {
             yield return "saved_cmdlines of this boot is not stored: threads have numbers and no names where an event does not say them";
+        }
+        if (names.Contains("events/header_page") && OfLayout(HeaderPage.TryParse(metadata.Read("events/header_page") ?? [])) is string fault)
+        {
+            yield return fault;
         }
     }
 }
