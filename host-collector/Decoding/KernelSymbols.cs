@@ -15,6 +15,9 @@ public sealed class KernelSymbols
     /// <summary>Kernels use one or two names; a hostile one shall not have its own text searched for ever.</summary>
     private const int MaxSearches = 64;
 
+    /// <summary>A name has at most 512 (<c>KSYM_NAME_LEN</c>), and may be printed with each event.</summary>
+    private const int MaxLineBytes = 1 << 10;
+
     private readonly byte[] _core;
     private readonly byte[] _boot;
     private readonly ulong[] _addresses;
@@ -79,7 +82,7 @@ public sealed class KernelSymbols
             }
             else if (address == start || (middle + 1 < _addresses.Length && address < _addresses[middle + 1]))
             {
-                symbol = new KernelSymbol(start, NameAt(_names[middle]));
+                symbol = new KernelSymbol(middle, start, NameAt(_names[middle]));
                 return true;
             }
             else
@@ -91,7 +94,7 @@ public sealed class KernelSymbols
         return false;
     }
 
-    /// <summary>The address of a symbol, or 0. Searches the files' text: only for the few names that print formats use, and for no more than those.</summary>
+    /// <summary>The address of a symbol, or 0; of several the first in the files. Looks through all of them: only for the few names that print formats use, and for no more than those.</summary>
     public ulong AddressOf(string name)
     {
         lock (_found)
@@ -100,28 +103,19 @@ public sealed class KernelSymbols
             {
                 return address;
             }
-            byte[] pattern = Encoding.Latin1.GetBytes(" " + name);
-            address = Search(_core, pattern, out ulong core) ? core : Search(_boot, pattern, out ulong boot) ? boot : 0;
+            byte[] wanted = Encoding.Latin1.GetBytes(name);
+            long line = long.MaxValue;
+            for (int i = 0; i < _names.Length; i++)
+            {
+                if (Line(_names[i]) < line && new KernelSymbol(i, _addresses[i], NameAt(_names[i])).Name.SequenceEqual(wanted))
+                {
+                    line = Line(_names[i]);
+                    address = _addresses[i];
+                }
+            }
             _found.Add(name, address);
             return address;
         }
-    }
-
-    private bool Search(byte[] file, byte[] pattern, out ulong address)
-    {
-        for (int at = 0; file.AsSpan(at).IndexOf(pattern) is int found and >= 0;)
-        {
-            int start = file.AsSpan(0, at + found).LastIndexOf((byte)'\n') + 1;
-            ReadOnlySpan<byte> line = file.AsSpan(start);
-            at += found + pattern.Length;
-            if (TryParse(line, TextAddress, out address, out int nameAt) && start + nameAt + pattern.Length - 1 == at
-                && (at == file.Length || file[at] is (byte)'\n' or (byte)'\t'))
-            {
-                return true;
-            }
-        }
-        address = 0;
-        return false;
     }
 
     private ReadOnlySpan<byte> NameAt(int name)
@@ -137,7 +131,7 @@ public sealed class KernelSymbols
         LineReader lines = new(file);
         while (symbols.Count < MaxSymbols && lines.TryRead(out ReadOnlySpan<byte> line))
         {
-            if (TryParse(line, text, out ulong address, out int nameAt))
+            if (line.Length <= MaxLineBytes && TryParse(line, text, out ulong address, out int nameAt))
             {
                 file.AsSpan().Overlaps(line, out int lineAt);
                 symbols.Add((address, isBoot ? ~(lineAt + nameAt) : lineAt + nameAt));
@@ -168,9 +162,12 @@ public sealed class KernelSymbols
 }
 
 /// <summary>A symbol, and where it begins.</summary>
-public readonly ref struct KernelSymbol(ulong address, ReadOnlySpan<byte> text)
+public readonly ref struct KernelSymbol(int index, ulong address, ReadOnlySpan<byte> text)
 {
     private readonly ReadOnlySpan<byte> _text = text;
+
+    /// <summary>Among all, by address.</summary>
+    public int Index { get; } = index;
 
     public ulong Address { get; } = address;
 

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using VsockPair.Clocks;
 using VsockPair.Decoding;
@@ -12,17 +11,18 @@ namespace VsockPair.Export;
 
 /// <summary>
 /// One JSON object a line: an event, with its fields as the kernel's format names them, or a loss. <c>time</c> is the host's clock, null where nothing places the boot
-/// in it; <c>guest_time</c> the guest's trace clock in nanoseconds.
+/// in it; <c>guest_time</c> the guest's trace clock in nanoseconds. An event whose format makes too much of it has <c>cut</c>, and lacks its last fields.
 /// </summary>
 internal sealed class EventJson : IDisposable
 {
-    private static readonly JsonWriterOptions Options = new() { SkipValidation = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions Options = new() { SkipValidation = true, Encoder = new JsonTextEncoder() };
 
     private readonly ArrayBufferWriter<byte> _line = new();
     private readonly Utf8JsonWriter _json;
     private readonly Dictionary<int, FieldFormat?> _threads = [];
     private readonly EventCatalog _catalog;
     private readonly ClockModel? _clock;
+    private long _limit;
 
     /// <param name="clock">Null when nothing places the boot in host time.</param>
     public EventJson(EventCatalog catalog, ClockModel? clock)
@@ -55,15 +55,20 @@ internal sealed class EventJson : IDisposable
         _json.WriteString("system", format.System);
         _json.WriteString("event", format.Name);
         _json.WriteStartObject("fields");
+        _limit = Length + EventText.MostBytes(ringEvent);
         foreach (FieldFormat field in format.Fields)
         {
-            if (!field.IsCommon)
+            if (!field.IsCommon && !IsCut)
             {
                 _json.WritePropertyName(field.Name);
                 WriteValue(field, ringEvent.Payload);
             }
         }
         _json.WriteEndObject();
+        if (IsCut)
+        {
+            _json.WriteBoolean("cut", true);
+        }
         return EndLine();
     }
 
@@ -82,6 +87,10 @@ internal sealed class EventJson : IDisposable
         }
         return EndLine();
     }
+
+    private long Length => _json.BytesCommitted + _json.BytesPending;
+
+    private bool IsCut => Length > _limit;
 
     private void BeginLine(int vcpu, ulong? time)
     {
@@ -134,7 +143,7 @@ internal sealed class EventJson : IDisposable
         {
             ReadOnlySpan<byte> bytes = field.Bytes(payload);
             _json.WriteStartArray();
-            for (; bytes.Length >= field.ElementSize; bytes = bytes[field.ElementSize..])
+            for (; bytes.Length >= field.ElementSize && !IsCut; bytes = bytes[field.ElementSize..])
             {
                 WriteNumber(FieldFormat.ReadInteger(bytes[..field.ElementSize], field.IsSigned), field.IsSigned);
             }

@@ -57,6 +57,7 @@ internal sealed class FtraceBundle(int vcpu, EventCatalog catalog, PacketWriter 
             shape = Shape.Of(catalog.Find(ringEvent.Id));
             shapes.Add(ringEvent.Id, shape);
         }
+        int limit = _bundle.Length + EventText.MostBytes(ringEvent);
         _bundle.Number(PerfettoFields.Event.Timestamp, ringEvent.TimeStamp);
         _bundle.Number(PerfettoFields.Event.Pid, (uint)(shape.Thread?.Number(ringEvent.Payload) ?? 0));
         int message = _bundle.Begin(shape.Known?.Field ?? PerfettoFields.Event.Generic);
@@ -66,6 +67,11 @@ internal sealed class FtraceBundle(int vcpu, EventCatalog catalog, PacketWriter 
         }
         foreach ((FieldFormat field, int number) in shape.Fields)
         {
+            if (_bundle.Length > limit)
+            {
+                // A format that has many fields lie in one place.
+                break;
+            }
             if (shape.Known is null)
             {
                 WriteGeneric(field, ringEvent.Payload);
