@@ -158,9 +158,9 @@ internal static class ExportCommand
             (0, _) => $"lost an unknown number in {Units.Count(counts.LossesUnknown)} places",
             _ => $"{Units.Count(counts.LostEvents)} lost, and an unknown number in {Units.Count(counts.LossesUnknown)} places",
         };
-        if (counts.Damaged > 0)
+        if (counts.Damage.Places > 0)
         {
-            error.WriteLine($"{Units.Count(counts.Damaged)} slots of the segments hold no sub-buffer and were left out: the files are damaged");
+            error.WriteLine($"{Units.Count(counts.Damage.Places)} places in the stored files, the first of them in {counts.Damage.File}, do not hold what a kernel writes: the events there are lost");
         }
         string target = path == ExportFile.StandardOutputName ? "" : TerminalText.Escape(path) + ": ";
         error.WriteLine($"{target}{Units.Count(counts.Events)} events of boot {source.Boot.Name}, {lost}");

@@ -31,7 +31,8 @@ internal abstract class EventExporter : IExporter
                 counts.Add(walk.Loss);
                 WriteLoss(walk.Vcpu, walk.TimeStamp, walk.Loss);
             }
-            RingEvent next = walk.Next;
+            // Two events with a loss between them are no pair.
+            RingEvent next = walk.NextLoss.Any ? default : walk.Next;
             WriteEvent(walk.Vcpu, walk.Current, next);
         }
         foreach ((int vcpu, EventLoss loss) in walk.LossesAtEnd)
@@ -39,7 +40,7 @@ internal abstract class EventExporter : IExporter
             counts.Add(loss);
             WriteLoss(vcpu, null, loss);
         }
-        counts.Damaged = walk.Damaged;
+        counts.Damage = walk.Damage;
         End();
         return counts;
     }

@@ -60,8 +60,7 @@ internal sealed class ExportCounts
     /// <summary>Places where events are missing whose number is unknown.</summary>
     public long LossesUnknown { get; private set; }
 
-    /// <summary>Slots that held no sub-buffer.</summary>
-    public long Damaged { get; set; }
+    public Damage Damage { get; set; }
 
     /// <summary>Names of metadata that is there and could not be used.</summary>
     public List<string> Faults { get; } = [];

@@ -43,11 +43,8 @@ internal sealed class TextExporter : EventExporter
 
     protected override void WriteLoss(int vcpu, ulong? before, EventLoss loss)
     {
-        if (!_told)
-        {
-            ReportText.AppendLoss(_line, vcpu, loss.Events);
-            EndLine();
-        }
+        ReportText.AppendLoss(_line, vcpu, loss.Events);
+        EndLine();
     }
 
     protected override void End()

@@ -3,14 +3,15 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using VsockPair.Commands;
+using VsockPair.Decoding;
 using VsockPair.History;
 using VsockPair.Tracing;
 
 namespace VsockPair.Export;
 
 /// <summary>
-/// trace.dat for trace-cmd and KernelShark. Sub-buffers go into it as the kernel wrote them, but for those at the ends of a range and those before which the transport
-/// or retention lost events: such a loss is written where the kernel would have written one of its own.
+/// trace.dat for trace-cmd and KernelShark. Sub-buffers go into it as the kernel wrote them, but for those at the ends of a range, those that a reader could stumble over
+/// (<see cref="SubBufferCut.TryMend"/>), and those before which others than the kernel lost events: such a loss is written where the kernel would have written one of its own.
 /// </summary>
 internal sealed class TraceDatExporter : IExporter
 {
@@ -25,6 +26,7 @@ internal sealed class TraceDatExporter : IExporter
 
     private readonly ExportCounts _counts = new();
     private byte[] _rest = [];
+    private EventLoss _untold;
 
     public ExportCounts Write(ExportSource source, Stream target, ProgressBar progress, CancellationToken stop)
     {
@@ -32,8 +34,10 @@ internal sealed class TraceDatExporter : IExporter
         int slotBytes = source.Recording.Vcpus.Max(v => v.Segments.Max(s => s.SubBufferBytes));
         _rest = new byte[slotBytes];
         using TraceDatFile file = new(target, slotBytes);
-        AddMetadata(file, source.Metadata);
-        SavedNames.Write(file, source, stop);
+        EventCatalog catalog = new(source.Metadata.Names, source.Metadata.Read);
+        _counts.Faults.AddRange(catalog.Faults);
+        AddMetadata(file, source.Metadata, catalog);
+        SavedNames.Write(file, source, catalog, stop);
         file.AddOption(OptionUname, $"Linux {source.Guest.Name} {source.Boot.Record?.Kernel}");
         file.AddOption(OptionVersion, CommandLine.Version);
         file.AddOption(OptionTraceId, IdOf(source.Boot));
@@ -64,12 +68,14 @@ internal sealed class TraceDatExporter : IExporter
                 WritePage(reader, target, slotBytes);
                 progress.Show((i + source.FractionAt(reader.TimeStamp)) / source.Recording.Vcpus.Count, target.Position);
             }
-            _counts.Add(reader.Loss);
-            _counts.Damaged += reader.Damaged;
+            EventLoss atEnd = _untold.And(reader.Loss);
+            _untold = default;
+            _counts.Add(atEnd);
+            _counts.Damage = _counts.Damage.And(reader.Damage);
             file.Write(option, (uint)vcpu.Number);
             file.Write(option, (ulong)first);
             file.Write(option, (ulong)(target.Position - first));
-            file.AddOption(OptionCpuStat, StatsOf(vcpu, source.Losses.Of(vcpu), _counts.Events - events));
+            file.AddOption(OptionCpuStat, StatsOf(vcpu, source.Losses.Of(vcpu), _counts.Events - events, atEnd));
         }
         target.SetLength(Math.Max(target.Length, target.Position));
         file.EndBuffer(start);
@@ -82,7 +88,8 @@ internal sealed class TraceDatExporter : IExporter
         return _counts;
     }
 
-    private static void AddMetadata(TraceDatFile file, BootMetadata metadata)
+    /// <summary>Of the formats those that the other exports use, too: what we do not understand, trace-cmd had better not see.</summary>
+    private static void AddMetadata(TraceDatFile file, BootMetadata metadata, EventCatalog catalog)
     {
         using MemoryStream body = new();
         foreach (string name in new[] { "header_page", "header_event" })
@@ -94,12 +101,7 @@ internal sealed class TraceDatExporter : IExporter
         }
         Take(file, TraceDatFile.HeaderInfo, body);
 
-        ILookup<string, byte[]> systems = metadata.Names
-            .Select(name => (Name: name, Parts: name.Split('/')))
-            .Where(n => n.Parts is ["events", _, _, "format"])
-            .Select(n => (System: n.Parts[1], Text: metadata.Read(n.Name)))
-            .Where(n => n.Text is not null)
-            .ToLookup(n => n.System, n => n.Text!);
+        ILookup<string, byte[]> systems = catalog.FormatFiles.ToLookup(name => name.Split('/')[1], name => metadata.Read(name) ?? []);
         WriteFormats(file, body, systems["ftrace"]);
         Take(file, TraceDatFile.FtraceFormats, body);
 
@@ -149,13 +151,21 @@ internal sealed class TraceDatExporter : IExporter
     {
         Span<byte> page = reader.SubBuffer;
         EventCursor events = new(page);
-        EventLoss loss = EventLoss.Of(events).And(reader.Loss);
-        while (events.TryRead(out _))
+        EventLoss loss = _untold.And(EventLoss.Of(events)).And(reader.Loss);
+        _untold = default;
+        if (!events.TryRead(out _))
+        {
+            // A reader looks for the loss at the first event.
+            _untold = loss;
+            return;
+        }
+        do
         {
             _counts.Events++;
         }
+        while (events.TryRead(out _));
         _counts.Add(loss);
-        if (reader.Loss.Any && !SubBufferCut.TryMarkLoss(page, loss.Events))
+        if (loss.Any && !SubBufferCut.TryMarkLoss(page, loss.Events))
         {
             // A full sub-buffer has no room for the number: its first event goes into one of its own, which has.
             Span<byte> rest = _rest.AsSpan(0, page.Length);
@@ -179,10 +189,14 @@ internal sealed class TraceDatExporter : IExporter
         target.Position = end;
     }
 
-    /// <summary>The kernel's own names for what it counts, then the host's. The ledgers are of the whole boot, the stored events of what was exported.</summary>
-    private static string StatsOf(VcpuRecording vcpu, VcpuLosses losses, long events) => string.Create(
+    /// <summary>
+    /// The kernel's own names for what it counts, then the host's. The ledgers are of the whole boot; the events read, and those lost behind the last of them, where no
+    /// sub-buffer could tell of them, of what was exported. Entries are what a kernel still has in its ring.
+    /// </summary>
+    private static string StatsOf(VcpuRecording vcpu, VcpuLosses losses, long events, EventLoss atEnd) => string.Create(
         CultureInfo.InvariantCulture,
-        $"CPU: {vcpu.Number}\nentries: {events}\noverrun: {losses.Ring}\nlost in transport: {losses.Transport}\nremoved by retention: {losses.Retention}\n");
+        $"CPU: {vcpu.Number}\nentries: 0\noverrun: {losses.Ring}\nread events: {events}\nlost in transport: {losses.Transport}\nremoved by retention: {losses.Retention}\n")
+        + (atEnd.Any ? $"lost after the last event: {atEnd.Events?.ToString(CultureInfo.InvariantCulture) ?? "an unknown number"}\n" : "");
 
     /// <summary>The name that belongs to the trace id. The host's threads behind the vCPUs are not known here, so none is listed.</summary>
     private static byte[] GuestOf(TraceDatFile file, ExportSource source)

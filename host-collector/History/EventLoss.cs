@@ -8,8 +8,16 @@ namespace VsockPair.History;
 /// <param name="Events">How many; null when that is unknown.</param>
 internal readonly record struct EventLoss(bool Any, ulong? Events)
 {
-    /// <summary>What a sub-buffer says of the time before it.</summary>
-    public static EventLoss Of(in EventCursor events) => events.Header.Missed ? new EventLoss(true, events.LostEvents) : default;
+    /// <summary>A month of a vCPU that does nothing else: who says more says nothing, and a sum of them fits into any number.</summary>
+    private const ulong MostEvents = 1UL << 46;
+
+    /// <summary>What nobody can tell the size of.</summary>
+    public static EventLoss Unknown { get; } = new(true, null);
+
+    /// <summary>What a sub-buffer says of the time before it. A flag with a count of none is still a flag.</summary>
+    public static EventLoss Of(in EventCursor events) => !events.Header.Missed ? default : events.LostEvents is ulong lost and > 0 ? Of(lost) : Unknown;
+
+    public static EventLoss Of(ulong? events) => new(true, events <= MostEvents ? events : null);
 
     public EventLoss And(EventLoss other) =>
         !other.Any ? this : !Any ? other : new EventLoss(true, Events is ulong a && other.Events is ulong b ? Saturating.Add(a, b) : null);

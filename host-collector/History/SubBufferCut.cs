@@ -39,6 +39,26 @@ internal static class SubBufferCut
         return any;
     }
 
+    /// <summary>
+    /// Cuts off what follows the last event that is one, and all bits of the header's commit field that say nothing: readers differ in what they make of either, and
+    /// trace-cmd goes on where its data ends.
+    /// </summary>
+    /// <returns>False when more than padding was cut off.</returns>
+    public static bool TryMend(Span<byte> subBuffer)
+    {
+        EventCursor events = new(subBuffer);
+        int end = SubBuffer.HeaderBytes;
+        while (events.TryRead(out _))
+        {
+            end = events.Place.Position;
+        }
+        if (end != SubBuffer.HeaderBytes + events.Header.DataBytes || BinaryPrimitives.ReadUInt64LittleEndian(subBuffer[8..]) != CommitOf(events.Header, events.Header.DataBytes))
+        {
+            CutTo(subBuffer, SubBuffer.HeaderBytes, events.Header.TimeStamp, end);
+        }
+        return !events.IsMalformed;
+    }
+
     /// <summary>Moves everything but the first event to another sub-buffer of the same size.</summary>
     /// <returns>False when there is only one event.</returns>
     public static bool TrySplitFirst(Span<byte> subBuffer, Span<byte> rest)
@@ -90,12 +110,16 @@ internal static class SubBufferCut
         subBuffer[start..end].CopyTo(subBuffer[SubBuffer.HeaderBytes..]);
         subBuffer[(SubBuffer.HeaderBytes + bytes)..].Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(subBuffer, startTime);
-        WriteCommit(subBuffer, (uint)bytes | (keepsLoss ? SubBuffer.MissedEvents : 0) | (keepsCount ? SubBuffer.MissedStored : 0));
+        WriteCommit(subBuffer, keepsLoss ? CommitOf(header, bytes) : (uint)bytes);
         if (keepsCount)
         {
             lost.CopyTo(subBuffer[(SubBuffer.HeaderBytes + bytes)..]);
         }
     }
+
+    /// <summary>A count without the flag would be none.</summary>
+    private static uint CommitOf(in SubBuffer header, int bytes) =>
+        (uint)bytes | (header.Missed ? SubBuffer.MissedEvents | (header.HasLostCount ? SubBuffer.MissedStored : 0) : 0);
 
     private static void WriteCommit(Span<byte> subBuffer, uint commit) => BinaryPrimitives.WriteUInt64LittleEndian(subBuffer[8..], commit);
 }

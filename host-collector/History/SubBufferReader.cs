@@ -16,7 +16,7 @@ internal sealed class SubBufferReader : ISubBufferSource
     private int _index;
     private long _next;
     private long _end;
-    private bool _removedMeanwhile;
+    private EventLoss _missing;
 
     public SubBufferReader(VcpuRecording vcpu, TraceRange range, IEnumerable<PlacedLoss> losses)
     {
@@ -34,7 +34,7 @@ internal sealed class SubBufferReader : ISubBufferSource
 
     public EventLoss Loss { get; private set; }
 
-    public long Damaged { get; private set; }
+    public Damage Damage { get; private set; }
 
     public bool TryReadNext()
     {
@@ -51,7 +51,7 @@ internal sealed class SubBufferReader : ISubBufferSource
             }
             if (!_slot.TryRead(_segment, _next++))
             {
-                Damaged++;
+                TakeDamage();
                 continue;
             }
             SubBuffer header = new(_slot.Bytes);
@@ -65,10 +65,13 @@ internal sealed class SubBufferReader : ISubBufferSource
             if (mayReachOut && !SubBufferCut.TryKeep(_slot.Bytes, _range))
             {
                 SkipLosses(header.TimeStamp);
+                _missing = default;
+                NoteCut();
                 continue;
             }
             TimeStamp = new SubBuffer(_slot.Bytes).TimeStamp;
             TakeLosses(header.TimeStamp);
+            NoteCut();
             return true;
         }
     }
@@ -95,20 +98,40 @@ internal sealed class SubBufferReader : ISubBufferSource
         while (_index < _vcpu.Segments.Count)
         {
             _segment?.Dispose();
-            bool isLast = _index == _vcpu.Segments.Count - 1;
+            bool isNewest = _index == _vcpu.NewestSegment;
             SegmentFile file = _vcpu.Segments[_index++];
             _segment = file.TryOpen();
             if (_segment is null)
             {
-                _removedMeanwhile = true;
+                _missing = _missing.And(EventLoss.Unknown);
                 continue;
             }
+            if (_segment is DamagedReader)
+            {
+                TakeDamage();
+            }
             _next = 0;
-            _end = isLast ? Math.Min(_segment.Slots, _vcpu.SlotsInLast) : _segment.Slots;
+            _end = isNewest ? Math.Min(_segment.Slots, _vcpu.SlotsInNewest) : _segment.Slots;
             _slot.Resize(file.SubBufferBytes);
             return true;
         }
         return false;
+    }
+
+    /// <summary>Of the segment that is open.</summary>
+    private void TakeDamage()
+    {
+        Damage = Damage.And(_vcpu.Segments[_index - 1]);
+        _missing = _missing.And(EventLoss.Unknown);
+    }
+
+    /// <summary>What was cut off a sub-buffer is missing before the next one.</summary>
+    private void NoteCut()
+    {
+        if (_slot.IsCut)
+        {
+            TakeDamage();
+        }
     }
 
     private void SkipLosses(ulong before)
@@ -121,8 +144,8 @@ internal sealed class SubBufferReader : ISubBufferSource
 
     private void TakeLosses(ulong before)
     {
-        Loss = _removedMeanwhile ? new EventLoss(true, null) : default;
-        _removedMeanwhile = false;
+        Loss = _missing;
+        _missing = default;
         while (_losses.TryPeek(out PlacedLoss loss) && loss.After < before)
         {
             _losses.Dequeue();

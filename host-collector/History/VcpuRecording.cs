@@ -11,11 +11,12 @@ internal sealed class VcpuRecording
 
     private readonly SegmentFile[] _segments;
 
-    private VcpuRecording(int number, SegmentFile[] segments, long slotsInLast, ulong newest)
+    private VcpuRecording(int number, SegmentFile[] segments, int newestSegment, long slotsInNewest, ulong newest)
     {
         Number = number;
         _segments = segments;
-        SlotsInLast = slotsInLast;
+        NewestSegment = newestSegment;
+        SlotsInNewest = slotsInNewest;
         Newest = newest;
     }
 
@@ -23,8 +24,11 @@ internal sealed class VcpuRecording
 
     public IReadOnlyList<SegmentFile> Segments => _segments;
 
-    /// <summary>Slots of the last segment that belong to this recording.</summary>
-    public long SlotsInLast { get; }
+    /// <summary>Index of the last segment that has a slot. What may follow is so damaged that nothing of it can be read.</summary>
+    public int NewestSegment { get; }
+
+    /// <summary>Slots of it that belong to this recording.</summary>
+    public long SlotsInNewest { get; }
 
     /// <summary>Trace clock of the newest event.</summary>
     public ulong Newest { get; }
@@ -33,12 +37,17 @@ internal sealed class VcpuRecording
     public static VcpuRecording? TryOpen(StoredBoot boot, int number)
     {
         SegmentFile[] segments = SegmentFile.FindAll(StorePaths.Vcpu(boot.Folder, number));
+        List<SegmentFile> damaged = [];
         for (int i = segments.Length - 1; i >= Math.Max(0, segments.Length - MostEmptySegments); i--)
         {
             using ISegmentReader? last = segments[i].TryOpen();
             if (last is { Slots: > 0 })
             {
-                return new VcpuRecording(number, segments[..(i + 1)], last.Slots, last.NewestEvent(new byte[segments[i].SubBufferBytes]));
+                return new VcpuRecording(number, [.. segments[..(i + 1)], .. damaged], i, last.Slots, last.NewestEvent(new byte[segments[i].SubBufferBytes]));
+            }
+            if (last is DamagedReader)
+            {
+                damaged.Insert(0, segments[i]);
             }
         }
         return null;
