@@ -44,7 +44,7 @@ internal static class ExportCommand
                 {
                     counts = exporter.Write(source, file.Stream, progress, stop.Token);
                 }
-                if (counts.Events == 0)
+                if (counts.IsEmpty)
                 {
                     throw NothingFound(guest, request);
                 }
@@ -80,8 +80,12 @@ internal static class ExportCommand
         {
             BootRecording recording = BootRecording.Open(boot);
             ClockModel? clock = ClockModel.Load(boot, context.Error);
-            if (recording.Newest is not ulong newest || range.InGuestClock(boot, clock, context.Error) is not (long from, long to)
-                || newest < (ulong)from || recording.Oldest > (ulong)to)
+            if (recording.Newest is not ulong newest || range.InGuestClock(boot, clock, context.Error) is not (long from, long to) || recording.Oldest > (ulong)to)
+            {
+                continue;
+            }
+            LossMap losses = LossMap.Load(guest, recording, clock, context.Error);
+            if (newest < (ulong)from && !(losses.Newest >= (ulong)from))
             {
                 continue;
             }
@@ -95,9 +99,9 @@ internal static class ExportCommand
             chosen = new ExportSource
             {
                 Guest = guest,
-                Recording = recording,
+                Recording = losses.Complete(recording),
                 Range = stretch,
-                Losses = LossMap.Load(guest, recording, clock, context.Error),
+                Losses = losses,
                 Metadata = new BootMetadata(context.Store, boot),
                 Clock = clock,
             };

@@ -11,7 +11,8 @@ namespace VsockPair.Export;
 
 /// <summary>
 /// One JSON object a line: an event, with its fields as the kernel's format names them, or a loss. <c>time</c> is the host's clock, null where nothing places the boot
-/// in it; <c>guest_time</c> the guest's trace clock in nanoseconds. An event whose format makes too much of it has <c>cut</c>, and lacks its last fields.
+/// in it; <c>guest_time</c> the guest's trace clock in nanoseconds. Of a loss, 0 is one whose
+/// number stands at the loss before it, null one of unknown number, and with <c>more</c> it is at least so many. An event whose format makes too much of it has <c>cut</c>, and lacks its last fields.
 /// </summary>
 internal sealed class EventJson : IDisposable
 {
@@ -84,6 +85,10 @@ internal sealed class EventJson : IDisposable
         else
         {
             _json.WriteNull("lost");
+        }
+        if (loss.IsMore)
+        {
+            _json.WriteBoolean("more", true);
         }
         return EndLine();
     }

@@ -46,7 +46,7 @@ internal sealed record ExportSource
 
     public EventWalk Walk() => new(Recording.Vcpus.Select(Read));
 
-    public SubBufferReader Read(VcpuRecording vcpu) => vcpu.Read(Range, Losses.Of(vcpu).Placed);
+    public SubBufferReader Read(VcpuRecording vcpu) => vcpu.Read(Range, Losses.Of(vcpu).PlacedIn(Range));
 }
 
 /// <summary>What an export has written.</summary>
@@ -65,10 +65,12 @@ internal sealed class ExportCounts
     /// <summary>Names of metadata that is there and could not be used.</summary>
     public List<string> Faults { get; } = [];
 
+    public bool IsEmpty => Events == 0 && LostEvents == 0 && LossesUnknown == 0;
+
     public void Add(EventLoss loss)
     {
         LostEvents = Saturating.Add(LostEvents, (long)Math.Min(loss.Events ?? 0, long.MaxValue));
-        LossesUnknown += loss is { Any: true, Events: null } ? 1 : 0;
+        LossesUnknown += loss is { Any: true, Events: null } || loss.IsMore ? 1 : 0;
     }
 }
 

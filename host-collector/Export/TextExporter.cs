@@ -43,8 +43,13 @@ internal sealed class TextExporter : EventExporter
 
     protected override void WriteLoss(int vcpu, ulong? before, EventLoss loss)
     {
-        ReportText.AppendLoss(_line, vcpu, loss.Events);
+        ReportText.AppendLoss(_line, vcpu, loss.Events is 0 ? null : loss.Events);
         EndLine();
+        if (loss is { IsMore: true, Events: > 0 })
+        {
+            ReportText.AppendLoss(_line, vcpu, null);
+            EndLine();
+        }
     }
 
     protected override void End()

@@ -26,18 +26,22 @@ internal sealed class TraceDatExporter : IExporter
 
     private readonly ExportCounts _counts = new();
     private byte[] _rest = [];
+    private byte[] _part = [];
+    private byte[] _known = [];
+    private EventCatalog _catalog = null!;
     private EventLoss _untold;
 
     public ExportCounts Write(ExportSource source, Stream target, ProgressBar progress, CancellationToken stop)
     {
-        // A ring that was made anew in this boot may have other sub-buffers: the smaller ones fit into slots of the largest.
-        int slotBytes = source.Recording.Vcpus.Max(v => v.Segments.Max(s => s.SubBufferBytes));
+        int slotBytes = PageSize.For(source);
         _rest = new byte[slotBytes];
+        _part = new byte[slotBytes];
+        _known = new byte[slotBytes];
         using TraceDatFile file = new(target, slotBytes);
-        EventCatalog catalog = new(source.Metadata.Names, source.Metadata.Read);
-        _counts.Faults.AddRange(catalog.Faults);
-        AddMetadata(file, source.Metadata, catalog);
-        SavedNames.Write(file, source, catalog, stop);
+        _catalog = new EventCatalog(source.Metadata.Names, source.Metadata.Read);
+        _counts.Faults.AddRange(_catalog.Faults);
+        AddMetadata(file, source.Metadata, _catalog);
+        SavedNames.Write(file, source, _catalog, stop);
         file.AddOption(OptionUname, $"Linux {source.Guest.Name} {source.Boot.Record?.Kernel}");
         file.AddOption(OptionVersion, CommandLine.Version);
         file.AddOption(OptionTraceId, IdOf(source.Boot));
@@ -65,7 +69,7 @@ internal sealed class TraceDatExporter : IExporter
             while (reader.TryReadNext())
             {
                 stop.ThrowIfCancellationRequested();
-                WritePage(reader, target, slotBytes);
+                WriteSubBuffer(reader, target, slotBytes);
                 progress.Show((i + source.FractionAt(reader.TimeStamp)) / source.Recording.Vcpus.Count, target.Position);
             }
             EventLoss atEnd = _untold.And(reader.Loss);
@@ -147,38 +151,95 @@ internal sealed class TraceDatExporter : IExporter
         body.SetLength(0);
     }
 
-    private void WritePage(SubBufferReader reader, Stream target, int slotBytes)
+    private void WriteSubBuffer(SubBufferReader reader, Stream target, int slotBytes)
     {
-        Span<byte> page = reader.SubBuffer;
-        EventCursor events = new(page);
-        EventLoss loss = _untold.And(EventLoss.Of(events)).And(reader.Loss);
-        _untold = default;
-        if (!events.TryRead(out _))
+        ReadOnlySpan<byte> subBuffer = reader.SubBuffer;
+        EventCursor events = new(subBuffer);
+        _untold = _untold.And(EventLoss.Of(events)).And(reader.Loss);
+        int count = 0;
+        while (events.TryRead(out _))
         {
-            // A reader looks for the loss at the first event.
-            _untold = loss;
+            count++;
+        }
+        if (new SubBuffer(subBuffer).UsedBytes > slotBytes)
+        {
+            Divide(subBuffer, target, slotBytes);
+        }
+        else if (count > 0)
+        {
+            // A reader looks for the loss at the first event: without one it waits for the next sub-buffer.
+            WritePage(reader.SubBuffer[..Math.Min(subBuffer.Length, slotBytes)], count, target, slotBytes);
+        }
+    }
+
+    /// <summary>One of the few that are larger than the file's pages. An event that no page has room for is lost to this format.</summary>
+    private void Divide(ReadOnlySpan<byte> subBuffer, Stream target, int slotBytes)
+    {
+        Span<byte> page = _part.AsSpan(0, slotBytes);
+        CursorPlace place = default;
+        while (SubBufferCut.TryTake(subBuffer, ref place, page, out int taken))
+        {
+            if (taken == 0)
+            {
+                _untold = _untold.And(new EventLoss(true, 1));
+            }
+            else
+            {
+                WritePage(page, taken, target, slotBytes);
+            }
+        }
+    }
+
+    private void WritePage(Span<byte> page, int events, Stream target, int slotBytes)
+    {
+        _counts.Events += events;
+        SubBufferCut.ClearLoss(page);
+        if (!_untold.Any)
+        {
+            WriteSlot(page, target, slotBytes);
             return;
         }
-        do
+        // trace-cmd ends its report where a loss stands before an event that it does not know: the loss comes behind all of those.
+        int unknown = CountUnknown(page);
+        if (unknown == events)
         {
-            _counts.Events++;
+            WriteSlot(page, target, slotBytes);
+            return;
         }
-        while (events.TryRead(out _));
+        if (unknown > 0)
+        {
+            Span<byte> known = _known.AsSpan(0, page.Length);
+            SubBufferCut.TrySplit(page, known, unknown);
+            WriteSlot(page, target, slotBytes);
+            page = known;
+        }
+        EventLoss loss = _untold;
+        _untold = default;
         _counts.Add(loss);
-        if (loss.Any && !SubBufferCut.TryMarkLoss(page, loss.Events))
+        bool split = false;
+        Span<byte> rest = _rest.AsSpan(0, page.Length);
+        if (!SubBufferCut.TryMarkLoss(page, loss.Mark))
         {
             // A full sub-buffer has no room for the number: its first event goes into one of its own, which has.
-            Span<byte> rest = _rest.AsSpan(0, page.Length);
-            bool split = SubBufferCut.TrySplitFirst(page, rest);
-            SubBufferCut.TryMarkLoss(page, split ? loss.Events : null);
-            WriteSlot(page, target, slotBytes);
-            if (split)
-            {
-                WriteSlot(rest, target, slotBytes);
-            }
-            return;
+            split = SubBufferCut.TrySplit(page, rest, 1);
+            SubBufferCut.TryMarkLoss(page, split ? loss.Mark : null);
         }
         WriteSlot(page, target, slotBytes);
+        if (split)
+        {
+            WriteSlot(rest, target, slotBytes);
+        }
+    }
+
+    private int CountUnknown(ReadOnlySpan<byte> page)
+    {
+        EventCursor events = new(page);
+        int count = 0;
+        while (events.TryRead(out RingEvent next) && _catalog.Find(next.Id) is null)
+        {
+            count++;
+        }
+        return count;
     }
 
     /// <summary>What is not used of a slot stays a hole.</summary>
@@ -196,7 +257,7 @@ internal sealed class TraceDatExporter : IExporter
     private static string StatsOf(VcpuRecording vcpu, VcpuLosses losses, long events, EventLoss atEnd) => string.Create(
         CultureInfo.InvariantCulture,
         $"CPU: {vcpu.Number}\nentries: 0\noverrun: {losses.Ring}\nread events: {events}\nlost in transport: {losses.Transport}\nremoved by retention: {losses.Retention}\n")
-        + (atEnd.Any ? $"lost after the last event: {atEnd.Events?.ToString(CultureInfo.InvariantCulture) ?? "an unknown number"}\n" : "");
+        + (atEnd.Any ? $"lost after the last event: {atEnd.Mark?.ToString(CultureInfo.InvariantCulture) ?? "an unknown number"}\n" : "");
 
     /// <summary>The name that belongs to the trace id. The host's threads behind the vCPUs are not known here, so none is listed.</summary>
     private static byte[] GuestOf(TraceDatFile file, ExportSource source)

@@ -15,13 +15,13 @@ internal sealed class BootRecording
     {
         Boot = boot;
         Vcpus = vcpus;
-        Oldest = vcpus.Min(v => (ulong?)v.Segments[0].First);
-        Newest = vcpus.Max(v => (ulong?)v.Newest);
+        Oldest = vcpus.Min(v => v.Segments.Count == 0 ? null : (ulong?)v.Segments[0].First);
+        Newest = vcpus.Max(v => v.Newest);
     }
 
     public StoredBoot Boot { get; }
 
-    /// <summary>Those that have a stored sub-buffer, by number; numbers may be missing.</summary>
+    /// <summary>Those that have a stored sub-buffer, or of which it is known that all was lost, by number; numbers may be missing.</summary>
     public IReadOnlyList<VcpuRecording> Vcpus { get; }
 
     /// <summary>Trace clock of the newest event; null when nothing is stored.</summary>
@@ -41,6 +41,9 @@ internal sealed class BootRecording
     }
 
     public BootRecording Only(IReadOnlyCollection<int> numbers) => new(Boot, [.. Vcpus.Where(v => numbers.Contains(v.Number))]);
+
+    /// <summary>And with those that are not in it.</summary>
+    public BootRecording With(IEnumerable<VcpuRecording> others) => new(Boot, [.. Vcpus.UnionBy(others, v => v.Number).OrderBy(v => v.Number)]);
 
     private static int? NumberOf(string folder)
     {

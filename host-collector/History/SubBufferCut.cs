@@ -59,20 +59,58 @@ internal static class SubBufferCut
         return !events.IsMalformed;
     }
 
-    /// <summary>Moves everything but the first event to another sub-buffer of the same size.</summary>
-    /// <returns>False when there is only one event.</returns>
-    public static bool TrySplitFirst(Span<byte> subBuffer, Span<byte> rest)
+    /// <summary>Moves everything but the first events to another sub-buffer of the same size.</summary>
+    /// <returns>False when there are no more.</returns>
+    public static bool TrySplit(Span<byte> subBuffer, Span<byte> rest, int first)
     {
         EventCursor events = new(subBuffer);
-        if (!events.TryRead(out RingEvent first) || events.Place.Position >= SubBuffer.HeaderBytes + events.Header.DataBytes)
+        while (first > 0 && events.TryRead(out _))
+        {
+            first--;
+        }
+        if (events.Place.Position >= SubBuffer.HeaderBytes + events.Header.DataBytes)
         {
             return false;
         }
         subBuffer.CopyTo(rest);
-        CutTo(rest, events.Place.Position, first.TimeStamp, SubBuffer.HeaderBytes + events.Header.DataBytes);
+        CutTo(rest, events.Place.Position, events.Place.Time, SubBuffer.HeaderBytes + events.Header.DataBytes);
         CutTo(subBuffer, SubBuffer.HeaderBytes, events.Header.TimeStamp, events.Place.Position);
         return true;
     }
+
+    /// <summary>Copies events to a smaller sub-buffer, as many as it has room for beside a lost count. Losses stay behind.</summary>
+    /// <param name="place">Where to begin; moved behind what was taken.</param>
+    /// <param name="taken">How many; 0 where the next event has no room even alone, and was passed over.</param>
+    /// <returns>False when no event is left.</returns>
+    public static bool TryTake(ReadOnlySpan<byte> subBuffer, ref CursorPlace place, Span<byte> target, out int taken)
+    {
+        taken = 0;
+        EventCursor events = new(subBuffer, place);
+        CursorPlace start = events.Place;
+        CursorPlace end = start;
+        bool any = false;
+        while (events.TryRead(out _))
+        {
+            any = true;
+            bool fits = SubBuffer.HeaderBytes + events.Place.Position - start.Position + SubBuffer.LostCountBytes <= target.Length;
+            place = fits || taken == 0 ? events.Place : place;
+            if (!fits)
+            {
+                break;
+            }
+            end = place;
+            taken++;
+        }
+        int bytes = end.Position - start.Position;
+        target.Clear();
+        subBuffer.Slice(start.Position, bytes).CopyTo(target[SubBuffer.HeaderBytes..]);
+        BinaryPrimitives.WriteUInt64LittleEndian(target, start.Time);
+        WriteCommit(target, (uint)bytes);
+        return any;
+    }
+
+    /// <summary>Takes back what this sub-buffer says of events lost before it.</summary>
+    public static void ClearLoss(Span<byte> subBuffer) => WriteCommit(subBuffer, (uint)new SubBuffer(subBuffer).DataBytes);
 
     /// <summary>Says that events were lost before this sub-buffer.</summary>
     /// <param name="events">Null when their number is unknown.</param>

@@ -17,6 +17,7 @@ internal sealed class SubBufferReader : ISubBufferSource
     private long _next;
     private long _end;
     private EventLoss _missing;
+    private ulong? _ringUntil;
 
     public SubBufferReader(VcpuRecording vcpu, TraceRange range, IEnumerable<PlacedLoss> losses)
     {
@@ -64,13 +65,14 @@ internal sealed class SubBufferReader : ISubBufferSource
             bool mayReachOut = header.TimeStamp < _range.From || _range.To != ulong.MaxValue;
             if (mayReachOut && !SubBufferCut.TryKeep(_slot.Bytes, _range))
             {
-                SkipLosses(header.TimeStamp);
                 _missing = default;
+                SkipLosses(header.TimeStamp);
                 NoteCut();
                 continue;
             }
             TimeStamp = new SubBuffer(_slot.Bytes).TimeStamp;
-            TakeLosses(header.TimeStamp);
+            bool hasNumber = TakeLosses(header.TimeStamp);
+            TakeFlag(header.TimeStamp, hasNumber);
             NoteCut();
             return true;
         }
@@ -139,17 +141,37 @@ internal sealed class SubBufferReader : ISubBufferSource
         while (_losses.TryPeek(out PlacedLoss loss) && loss.After < before)
         {
             _losses.Dequeue();
+            if (loss.Last >= _range.From)
+            {
+                _missing = _missing.And(loss.Loss);
+            }
         }
     }
 
-    private void TakeLosses(ulong before)
+    /// <returns>Whether the number of a loss that the ring had is among them.</returns>
+    private bool TakeLosses(ulong before)
     {
+        bool hasRing = false;
         Loss = _missing;
         _missing = default;
         while (_losses.TryPeek(out PlacedLoss loss) && loss.After < before)
         {
             _losses.Dequeue();
             Loss = Loss.And(loss.Loss);
+            hasRing |= loss.RingUntil is not null;
+            _ringUntil = loss.RingUntil ?? _ringUntil;
+        }
+        return hasRing;
+    }
+
+    /// <summary>A sub-buffer that is full says that events were lost and not how many: the ledger does.</summary>
+    private void TakeFlag(ulong time, bool hasNumber)
+    {
+        SubBuffer header = new(_slot.Bytes);
+        if (header.Missed && !header.HasLostCount && (hasNumber || time <= _ringUntil))
+        {
+            SubBufferCut.ClearLoss(_slot.Bytes);
+            Loss = Loss.And(new EventLoss(true, 0));
         }
     }
 }

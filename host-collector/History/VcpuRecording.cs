@@ -11,7 +11,7 @@ internal sealed class VcpuRecording
 
     private readonly SegmentFile[] _segments;
 
-    private VcpuRecording(int number, SegmentFile[] segments, int newestSegment, long slotsInNewest, ulong newest)
+    private VcpuRecording(int number, SegmentFile[] segments, int newestSegment, long slotsInNewest, ulong? newest)
     {
         Number = number;
         _segments = segments;
@@ -30,8 +30,11 @@ internal sealed class VcpuRecording
     /// <summary>Slots of it that belong to this recording.</summary>
     public long SlotsInNewest { get; }
 
-    /// <summary>Trace clock of the newest event.</summary>
-    public ulong Newest { get; }
+    /// <summary>Trace clock of the newest event; null when nothing is stored.</summary>
+    public ulong? Newest { get; }
+
+    /// <summary>A vCPU of which all that is known is that it lost events.</summary>
+    public static VcpuRecording Empty(int number) => new(number, [], -1, 0, null);
 
     /// <summary>Null when nothing is stored.</summary>
     public static VcpuRecording? TryOpen(StoredBoot boot, int number)

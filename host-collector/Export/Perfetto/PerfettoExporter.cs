@@ -55,8 +55,13 @@ internal sealed class PerfettoExporter : EventExporter
     protected override void WriteLoss(int vcpu, ulong? before, EventLoss loss)
     {
         BundleOf(vcpu).MarkLoss();
-        string count = loss.Events?.ToString(CultureInfo.InvariantCulture) ?? "an unknown number of";
-        WriteInstant(LossTrack, before ?? _last, "loss", Encoding.ASCII.GetBytes($"{count} events lost on cpu{vcpu}"));
+        string count = loss switch
+        {
+            { Events: null } or { Events: 0, IsMore: true } => "an unknown number of events",
+            { Events: 0 } => "a part of the events told of before",
+            _ => string.Create(CultureInfo.InvariantCulture, $"{(loss.IsMore ? "at least " : "")}{loss.Events} events"),
+        };
+        WriteInstant(LossTrack, before ?? _last, "loss", Encoding.ASCII.GetBytes($"{count} lost on cpu{vcpu}"));
     }
 
     protected override void End()

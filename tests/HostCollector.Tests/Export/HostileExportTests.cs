@@ -46,12 +46,13 @@ public sealed class HostileExportTests : IDisposable
             File.Delete(_trace.WriteSegment(0, Start));
             _trace.WriteSegment(0, Start, Enumerable.Range(0, 10).Select(page => Mutate(random, SampleTrace.SubBufferOf(Start + (ulong)page * 1_000_000, page * 60, page % 3 == 0 ? SampleTrace.MostEvents : 60))));
             List<string> text = [.. await ExportLinesAsync("txt")];
-            if (text[^1] == "CPU:0 [EVENTS DROPPED]")
+            if (text.Last(line => !line.StartsWith("[UNKNOWN EVENT]", StringComparison.Ordinal)).StartsWith("CPU:0 [", StringComparison.Ordinal))
             {
-                // No page can tell of a loss behind the last event.
-                text.RemoveAt(text.Count - 1);
+                // No page can tell of a loss behind the last event that is known.
+                text.RemoveAt(text.FindLastIndex(line => line.StartsWith("CPU:0 [", StringComparison.Ordinal)));
             }
-            Assert.Equal(text, await ReportAsync());
+            // trace-cmd would end its report at a loss before an event that it does not know: there a .dat has the loss behind those.
+            Assert.Equal(Comparable(text), Comparable(await ReportAsync()));
         }
     }
 
@@ -155,6 +156,22 @@ public sealed class HostileExportTests : IDisposable
         Assert.Equal(0, exitCode);
         Assert.InRange(new FileInfo(file).Length, 1, 1 << 20);
         Assert.Contains("3999 metadata files cannot be used", error.Replace(",", "", StringComparison.Ordinal), StringComparison.Ordinal);
+    }
+
+    /// <summary>Without unknown events, which have no times, and with losses that follow on each other as one.</summary>
+    private static List<string> Comparable(List<string> lines)
+    {
+        List<string> comparable = [];
+        foreach (string line in lines.Where(line => !line.StartsWith("[UNKNOWN EVENT]", StringComparison.Ordinal)))
+        {
+            bool isLoss = line.StartsWith("CPU:0 [", StringComparison.Ordinal);
+            if (!isLoss || comparable[^1] != "loss")
+            {
+                comparable.Add(isLoss ? "loss" : line);
+            }
+        }
+        comparable.Add(string.Create(CultureInfo.InvariantCulture, $"{lines.Count(line => line.StartsWith("[UNKNOWN EVENT]", StringComparison.Ordinal))} unknown events"));
+        return comparable;
     }
 
     private static byte[] Mutate(Random random, byte[] page)
