@@ -129,7 +129,9 @@ internal static class ExportCommand
         }
         ClockModel clock = source.Clock ?? throw new CommandFailure(
             ExitCode.Failed, $"boot {source.Boot.Name} has no clock sample, so its events have no place in host time; leave --clock and --host-trace out");
-        return request.HostTrace is null ? ExportTimes.HostRealTime(clock) : ExportTimes.HostTrace(clock, HostTraceFile.Read(request.HostTrace));
+        return request.HostTrace is null
+            ? ExportTimes.HostRealTime(clock, source.ClockStretch, source.VcpuLimit)
+            : ExportTimes.HostTrace(clock, HostTraceFile.Read(request.HostTrace), source.ClockStretch, source.VcpuLimit);
     }
 
     private static ExportSource Only(IReadOnlyList<int> cpus, ExportSource source)

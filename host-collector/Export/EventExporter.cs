@@ -31,8 +31,7 @@ internal abstract class EventExporter : IExporter
                 counts.Add(walk.Loss);
                 WriteLoss(walk.Vcpu, walk.TimeStamp, walk.Loss);
             }
-            // Two events with a loss between them are no pair.
-            RingEvent next = walk.NextLoss.Any ? default : walk.Next;
+            RingEvent next = walk.Next;
             WriteEvent(walk.Vcpu, walk.Current, next);
         }
         foreach ((int vcpu, EventLoss loss) in walk.LossesAtEnd)

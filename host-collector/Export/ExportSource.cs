@@ -25,6 +25,9 @@ internal sealed record ExportSource
 
     public StoredBoot Boot => Recording.Boot;
 
+    /// <summary>One more than the highest number of a vCPU.</summary>
+    public int VcpuLimit => Recording.Vcpus[^1].Number + 1;
+
     /// <summary>From the oldest stored to the newest event that is meant, as far as a clock can show such times.</summary>
     public (long From, long To) ClockStretch
     {

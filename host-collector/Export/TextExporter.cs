@@ -25,7 +25,7 @@ internal sealed class TextExporter : EventExporter
         _target = target;
         // trace-cmd counts up to the highest one.
         _line.Append("cpus="u8);
-        _line.AppendDecimal(source.Recording.Vcpus[^1].Number + 1L);
+        _line.AppendDecimal((long)source.VcpuLimit);
         EndLine();
     }
 

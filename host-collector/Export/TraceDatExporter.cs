@@ -48,7 +48,7 @@ internal sealed class TraceDatExporter : IExporter
         file.AddOption(OptionGuest, GuestOf(file, source));
         if (source.Times.Line is not null)
         {
-            file.AddOption(OptionTimeShift, TimeShift.Encode(file, source.Times, source.ClockStretch, source.Recording.Vcpus.Max(v => v.Number) + 1));
+            file.AddOption(OptionTimeShift, TimeShift.Encode(file, source.Times, source.VcpuLimit));
         }
 
         long start = file.BeginBuffer();
@@ -86,7 +86,7 @@ internal sealed class TraceDatExporter : IExporter
         file.AddOption(OptionBuffer, option.ToArray());
         // KernelShark asks for the CPUs below this number, whichever there are.
         Span<byte> cpus = stackalloc byte[sizeof(uint)];
-        BinaryPrimitives.WriteInt32LittleEndian(cpus, source.Recording.Vcpus.Max(v => v.Number) + 1);
+        BinaryPrimitives.WriteInt32LittleEndian(cpus, source.VcpuLimit);
         file.AddOption(OptionCpuCount, cpus);
         file.End();
         return _counts;

@@ -30,11 +30,8 @@ internal sealed class EventWalk : IDisposable
 
     public RingEvent Current => new() { TimeStamp = TimeStamp, Payload = _current.AsSpan(0, _length) };
 
-    /// <summary>The event that comes after this one on any vCPU; default when this is the last.</summary>
-    public RingEvent Next => _next.TryPeek(out VcpuEvents? vcpu, out _) ? new() { TimeStamp = vcpu.TimeStamp, Payload = vcpu.Payload } : default;
-
-    /// <summary>What was lost on that event's vCPU just before it.</summary>
-    public EventLoss NextLoss => _next.TryPeek(out VcpuEvents? vcpu, out _) ? vcpu.Loss : default;
+    /// <summary>The event that comes after this one on any vCPU; default when this is the last, or something was lost before that one: the two are no pair.</summary>
+    public RingEvent Next => _next.TryPeek(out VcpuEvents? vcpu, out _) && !vcpu.Loss.Any ? new() { TimeStamp = vcpu.TimeStamp, Payload = vcpu.Payload } : default;
 
     /// <summary>When that was; null when there is none.</summary>
     public ulong? NextTime => _next.TryPeek(out VcpuEvents? vcpu, out _) ? vcpu.TimeStamp : null;
