@@ -56,6 +56,36 @@ public sealed class HostileExportTests : IDisposable
         }
     }
 
+    /// <summary>Fields, strings and arrays that say where they are, and lie.</summary>
+    [TraceCmdFact]
+    public async Task Trace_cmd_reads_a_dat_of_mutated_events_to_its_end()
+    {
+        const string fields = "\tfield:char comm[16];\toffset:8;\tsize:16;\tsigned:0;\n\tfield:int number;\toffset:24;\tsize:4;\tsigned:1;\n"
+            + "\tfield:__data_loc char[] text;\toffset:28;\tsize:4;\tsigned:0;\n\tfield:u8 bytes[8];\toffset:32;\tsize:8;\tsigned:0;\n";
+        byte[] payload = Payload(44);
+        "bash\0"u8.CopyTo(payload.AsSpan(8));
+        BinaryPrimitives.WriteUInt32LittleEndian(payload.AsSpan(28), 40 | 4 << 16);
+        "abc\0"u8.CopyTo(payload.AsSpan(40));
+        Random random = new(9);
+        for (int i = 0; i < 40; i++)
+        {
+            Write("tick", fields, "\"%s %d %s %s\", REC->comm, REC->number, __get_str(text), __print_hex(REC->bytes, 8)", $"{SampleTrace.Pid} x\n");
+            _trace.WriteSegment(0, Start, Enumerable.Range(0, 10).Select(page =>
+            {
+                byte[] subBuffer = SampleTrace.SubBufferOf(Start + (ulong)page * 1_000_000, 1000, Enumerable.Repeat(payload, 60));
+                for (int n = random.Next(1, 8); n > 0; n--)
+                {
+                    subBuffer[random.Next(8, random.Next(2) == 0 ? 400 : subBuffer.Length)] = random.Next(3) switch { 0 => (byte)random.Next(29, 32), 1 => (byte)random.Next(256), _ => (byte)(random.Next(2) * 255) };
+                }
+                return subBuffer;
+            }));
+            // It fails where trace-cmd does. The last sub-buffer's events are there, whatever those before it hold.
+            List<string> report = await ReportAsync();
+            int good = report.Count(line => line.Contains(": tick:", StringComparison.Ordinal));
+            Assert.Equal((await ExportLinesAsync("txt")).Count(line => line.Contains(": tick:", StringComparison.Ordinal)), good);
+        }
+    }
+
     [TraceCmdFact]
     public async Task Bits_of_a_commit_field_that_we_do_not_read_are_not_for_others_to_read()
     {
