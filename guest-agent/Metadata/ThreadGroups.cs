@@ -1,4 +1,5 @@
 using System.Text;
+using VsockPair.Linux;
 
 namespace VsockPair.GuestAgent.Metadata;
 
@@ -8,9 +9,11 @@ namespace VsockPair.GuestAgent.Metadata;
 /// </summary>
 internal static class ThreadGroups
 {
-    /// <summary>A look takes about 10 µs of each process.</summary>
     private const int MostProcesses = 8192;
     private const int MostChars = 512 << 10;
+
+    /// <summary>Of the folder <c>task</c>: two of its own, and one for each thread. Most processes have one thread, and need not be read.</summary>
+    private const int LinksOfOneThread = 3;
 
     public static byte[] Read(string proc)
     {
@@ -43,9 +46,10 @@ internal static class ThreadGroups
 
     private static string[] ThreadsOf(string folder)
     {
+        string tasks = $"{folder}/task";
         try
         {
-            return Directory.GetDirectories($"{folder}/task");
+            return Sys.LinkCount(tasks) == LinksOfOneThread ? [] : Directory.GetDirectories(tasks);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

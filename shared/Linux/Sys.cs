@@ -54,6 +54,14 @@ public static unsafe class Sys
         return Result(result);
     }
 
+    /// <returns>How many links what has this path has, or a negative error number.</returns>
+    public static int LinkCount(string path)
+    {
+        stat status = default;
+        int result = OnPath(path, &Status, (nuint)(&status));
+        return result < 0 ? result : (int)(ulong)status.st_nlink;
+    }
+
     public static void Close(int fd)
     {
         // close() must not be retried on EINTR: the descriptor is gone either way (close(2), NOTES).
@@ -310,6 +318,8 @@ public static unsafe class Sys
     private static int MakeDirectory(byte* path, nuint mode) => TmdsLibC.mkdir(path, (mode_t)(uint)mode);
 
     private static int RenameTo(byte* path, nuint from) => LibC.Rename((byte*)from, path);
+
+    private static int Status(byte* path, nuint status) => TmdsLibC.stat(path, (stat*)status);
 
     private static int RemoveDirectory(byte* path, nuint unused) => TmdsLibC.rmdir(path);
 
