@@ -40,7 +40,7 @@ internal sealed class TraceDatExporter : IExporter
         using TraceDatFile file = new(target, slotBytes);
         _catalog = new EventCatalog(source.Metadata.Names, source.Metadata.Read);
         _counts.Faults.AddRange(_catalog.Faults);
-        AddMetadata(file, source.Metadata, _catalog);
+        AddMetadata(file, source.Metadata, _catalog, slotBytes);
         SavedNames.Write(file, source, _catalog, stop);
         file.AddOption(OptionUname, $"Linux {source.Guest.Name} {source.Boot.Record?.Kernel}");
         file.AddOption(OptionVersion, CommandLine.Version);
@@ -93,12 +93,17 @@ internal sealed class TraceDatExporter : IExporter
     }
 
     /// <summary>Of the formats those that the other exports use, too: what we do not understand, trace-cmd had better not see.</summary>
-    private static void AddMetadata(TraceDatFile file, BootMetadata metadata, EventCatalog catalog)
+    private static void AddMetadata(TraceDatFile file, BootMetadata metadata, EventCatalog catalog, int slotBytes)
     {
         using MemoryStream body = new();
         foreach (string name in new[] { "header_page", "header_event" })
         {
             byte[] text = metadata.Read($"events/{name}") ?? [];
+            if (name == "header_page" && catalog.HeaderPage is not { CommitBytes: sizeof(ulong), DataOffset: SubBuffer.HeaderBytes })
+            {
+                // The sub-buffers are read, and written, as those of a 64-bit kernel, whatever the guest says of them.
+                text = Encoding.ASCII.GetBytes(HeaderPage.Text(slotBytes));
+            }
             body.Write(Encoding.ASCII.GetBytes(name + '\0'));
             file.Write(body, (ulong)text.Length);
             body.Write(text);

@@ -96,6 +96,22 @@ public sealed class HostileExportTests : IDisposable
         Assert.Equal(await ExportLinesAsync("txt"), await ReportAsync());
     }
 
+    /// <summary>The layout of the sub-buffers is the guest's word, and a .dat's are ours.</summary>
+    [TraceCmdFact]
+    public async Task Layout_that_the_sub_buffers_do_not_have_misleads_no_reader()
+    {
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 3));
+        string[] text = await ExportLinesAsync("txt");
+        Dictionary<string, byte[]> files = SampleTrace.Headers.ToDictionary(f => f.Key, f => Encoding.ASCII.GetBytes(f.Value.Replace("size:8;\tsigned:1", "size:4;\tsigned:1", StringComparison.Ordinal)));
+        files["events/demo/tick/format"] = Encoding.ASCII.GetBytes(SampleTrace.Format);
+        files["saved_cmdlines"] = Encoding.ASCII.GetBytes($"{SampleTrace.Pid} ticker\n");
+        _trace.WriteMetadata(files);
+        Assert.Equal(text, await ReportAsync());
+        files.Remove("events/header_page");
+        _trace.WriteMetadata(files);
+        Assert.Equal(text, await ReportAsync());
+    }
+
     [Fact]
     public async Task Events_behind_a_length_that_cannot_be_are_a_loss()
     {
@@ -226,7 +242,7 @@ public sealed class HostileExportTests : IDisposable
     {
         string segment = _trace.WriteSegment(0, Start);
         File.Delete(segment);
-        Dictionary<string, byte[]> files = new()
+        Dictionary<string, byte[]> files = new(SampleTrace.Headers.ToDictionary(f => f.Key, f => Encoding.ASCII.GetBytes(f.Value)))
         {
             ["events/demo/tick/format"] = Encoding.ASCII.GetBytes($"name: {name}\nID: {EventId}\nformat:\n{Common}{fields}\nprint fmt: {print}\n"),
             ["saved_cmdlines"] = Encoding.ASCII.GetBytes(savedCommandLines),
