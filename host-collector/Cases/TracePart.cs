@@ -27,7 +27,7 @@ internal static class TracePart
         [
             counts.LostEvents > 0 ? $"{Units.Count(counts.LostEvents)} events were lost" : null,
             counts.LossesUnknown > 0 ? $"an unknown number of events was lost in {Units.Count(counts.LossesUnknown)} places" : null,
-            counts.Damaged > 0 ? $"{Units.Count(counts.Damaged)} slots hold no sub-buffer" : null,
+            counts.Damage.Places > 0 ? $"the stored files are damaged in {Units.Count(counts.Damage.Places)} places, the first in {counts.Damage.File}" : null,
             shortened ? $"it is shorter than {Units.Duration(source.Limits.Trace)}, which have more than {Units.Bytes(source.Limits.TraceBytes)}" : null,
             counts.Faults.Count > 0 ? $"{counts.Faults.Count} metadata files cannot be used" : null,
             .. MetadataFaults.Of(export.Metadata),

@@ -54,7 +54,7 @@ internal static class ExportCommand
             using (exporter as IDisposable)
             {
                 ExportCounts counts = exporter.Write(source, file, progress, stop);
-                return counts.Events == 0 ? throw nothingFound() : () => Report(context.Error, source, path, counts);
+                return counts.IsEmpty ? throw nothingFound() : () => Report(context.Error, source, path, counts);
             }
         });
         return ExitCode.Done;
@@ -101,8 +101,12 @@ internal static class ExportCommand
         {
             BootRecording recording = BootRecording.Open(boot);
             ClockModel? clock = ClockModel.Load(boot, context.Error);
-            if (recording.Newest is not ulong newest || range.InGuestClock(boot, clock, context.Error) is not (long from, long to)
-                || newest < (ulong)from || recording.Oldest > (ulong)to)
+            if (recording.Newest is not ulong newest || range.InGuestClock(boot, clock, context.Error) is not (long from, long to) || recording.Oldest > (ulong)to)
+            {
+                continue;
+            }
+            LossMap losses = LossMap.Load(guest, recording, clock, context.Error);
+            if (newest < (ulong)from && !(losses.Newest >= (ulong)from))
             {
                 continue;
             }
@@ -116,9 +120,9 @@ internal static class ExportCommand
             chosen = new ExportSource
             {
                 Guest = guest,
-                Recording = recording,
+                Recording = losses.Complete(recording),
                 Range = stretch,
-                Losses = LossMap.Load(guest, recording, clock, context.Error),
+                Losses = losses,
                 Metadata = new BootMetadata(context.Store, boot),
                 Clock = clock,
             };
@@ -146,7 +150,9 @@ internal static class ExportCommand
         }
         ClockModel clock = source.Clock ?? throw new CommandFailure(
             ExitCode.Failed, $"boot {source.Boot.Name} has no clock sample, so its events have no place in host time; leave --clock and --host-trace out");
-        return request.HostTrace is null ? ExportTimes.HostRealTime(clock) : ExportTimes.HostTrace(clock, HostTraceFile.Read(request.HostTrace));
+        return request.HostTrace is null
+            ? ExportTimes.HostRealTime(clock, source.ClockStretch, source.VcpuLimit)
+            : ExportTimes.HostTrace(clock, HostTraceFile.Read(request.HostTrace), source.ClockStretch, source.VcpuLimit);
     }
 
     public static ExportSource Only(IReadOnlyList<int> cpus, ExportSource source)
@@ -179,9 +185,9 @@ internal static class ExportCommand
             (0, _) => $"lost an unknown number in {Units.Count(counts.LossesUnknown)} places",
             _ => $"{Units.Count(counts.LostEvents)} lost, and an unknown number in {Units.Count(counts.LossesUnknown)} places",
         };
-        if (counts.Damaged > 0)
+        if (counts.Damage.Places > 0)
         {
-            error.WriteLine($"{Units.Count(counts.Damaged)} slots of the segments hold no sub-buffer and were left out: the files are damaged");
+            error.WriteLine($"{Units.Count(counts.Damage.Places)} places in the stored files, the first of them in {counts.Damage.File}, do not hold what a kernel writes: the events there are lost");
         }
         string target = path == ExportFile.StandardOutputName ? "" : TerminalText.Escape(path) + ": ";
         error.WriteLine($"{target}{Units.Count(counts.Events)} events of boot {source.Boot.Name}, {lost}");

@@ -16,6 +16,7 @@ public sealed class EventCatalog
 
     private readonly Dictionary<int, EventFormat> _formats = [];
     private readonly List<string> _faults = [];
+    private readonly List<string> _formatFiles = [];
     private readonly Lazy<KernelSymbols> _symbols;
     private int _formatBytes;
 
@@ -35,7 +36,7 @@ public sealed class EventCatalog
         {
             if (name.Split('/') is ["events", string system, _, "format"])
             {
-                AddFormat(system, name, Read(name));
+                AddFormat(system, name, Read);
             }
         }
         // Large, and only wanted by events that print addresses.
@@ -45,6 +46,9 @@ public sealed class EventCatalog
     public HeaderPage? HeaderPage { get; }
 
     public IReadOnlyCollection<EventFormat> Formats => _formats.Values;
+
+    /// <summary>The names of their files, sorted: of several that claim one id only the first, none that is not understood, and not more than a reader could hold.</summary>
+    public IReadOnlyList<string> FormatFiles => _formatFiles;
 
     public KernelSymbols Symbols => _symbols.Value;
 
@@ -74,13 +78,19 @@ public sealed class EventCatalog
 
     public EventFormat? Find(string system, string name) => _formats.Values.FirstOrDefault(format => format.Name == name && format.System == system);
 
-    private void AddFormat(string system, string name, byte[] text)
+    private void AddFormat(string system, string name, Func<string, byte[]> read)
     {
+        // Many names may stand for one file: what is too much is not read either.
+        byte[] text = _formatBytes > MaxFormatBytesInAll ? [] : read(name);
         _formatBytes += Math.Min(text.Length, MaxFormatBytes);
         if (text.Length > MaxFormatBytes || _formatBytes > MaxFormatBytesInAll
             || !EventFormat.TryParse(system, text, out EventFormat? format) || !_formats.TryAdd(format.Id, format))
         {
             _faults.Add(name);
+        }
+        else
+        {
+            _formatFiles.Add(name);
         }
     }
 }

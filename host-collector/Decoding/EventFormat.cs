@@ -12,6 +12,9 @@ public sealed class EventFormat
 {
     private const int MaxFields = 512;
 
+    /// <summary>Of systems, events and fields. The kernel lets nobody define one of more than 64; a name is printed with each event.</summary>
+    public const int MaxNameChars = 128;
+
     private EventFormat(string system, string name, int id, FieldFormat[] fields, string printFormat)
     {
         System = system;
@@ -84,7 +87,7 @@ public sealed class EventFormat
                 fields.Add(field);
             }
         }
-        if (string.IsNullOrEmpty(name) || id is null or < 1 or > ushort.MaxValue)
+        if (string.IsNullOrEmpty(name) || name.Length > MaxNameChars || system.Length > MaxNameChars || id is null or < 1 or > ushort.MaxValue)
         {
             return false;
         }

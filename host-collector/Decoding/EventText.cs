@@ -52,7 +52,7 @@ public sealed class EventText
     public bool AppendFields(TextLine target, int cpu, in RingEvent ringEvent, in RingEvent next)
     {
         int limit = target.Limit;
-        target.Limit = (int)Math.Min(limit, target.Length + MaxTextBytes + (long)ringEvent.Payload.Length * MaxTextBytesByPayloadByte);
+        target.Limit = (int)Math.Min(limit, (long)target.Length + MostBytes(ringEvent));
         bool isTold = Append(target, cpu, ringEvent, next);
         target.Limit = limit;
         if (target.IsCut)
@@ -61,6 +61,9 @@ public sealed class EventText
         }
         return isTold;
     }
+
+    /// <summary>What any form of an event may take, but for a field that has reached this: its format may have many fields lie in one place.</summary>
+    internal static int MostBytes(in RingEvent ringEvent) => MaxTextBytes + ringEvent.Payload.Length * MaxTextBytesByPayloadByte;
 
     private bool Append(TextLine target, int cpu, in RingEvent ringEvent, in RingEvent next)
     {

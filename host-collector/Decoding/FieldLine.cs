@@ -76,7 +76,7 @@ internal static class FieldLine
         {
             Divide(declaration, out type, out name);
         }
-        if (name.IsEmpty)
+        if (name.IsEmpty || name.Length > EventFormat.MaxNameChars)
         {
             return null;
         }

@@ -1,9 +1,10 @@
+using System.Globalization;
 using System.Text;
 
 namespace VsockPair.Decoding;
 
 /// <summary>
-/// <c>events/header_page</c>: the layout of a sub-buffer's own header. <see cref="Tracing.SubBuffer"/> reads that of 64-bit kernels, and this tells whether it may.
+/// <c>events/header_page</c>: the layout of a sub-buffer's own header. <see cref="Tracing.SubBuffer"/> reads that of 64-bit kernels.
 /// </summary>
 public sealed record HeaderPage
 {
@@ -17,6 +18,11 @@ public sealed record HeaderPage
     public required int DataOffset { get; init; }
 
     public required int SubBufferBytes { get; init; }
+
+    /// <summary>What a 64-bit kernel says.</summary>
+    public static string Text(int subBufferBytes) =>
+        "\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;\n"
+        + string.Create(CultureInfo.InvariantCulture, $"\tfield: char data;\toffset:16;\tsize:{subBufferBytes - Tracing.SubBuffer.HeaderBytes};\tsigned:1;\n");
 
     public static HeaderPage? TryParse(ReadOnlySpan<byte> text)
     {

@@ -12,6 +12,9 @@ public sealed class KernelSymbols
     /// <summary>Kernels use one or two names; a hostile one shall not have its own text searched for ever.</summary>
     private const int MaxSearches = 64;
 
+    /// <summary>A name has at most 512 (<c>KSYM_NAME_LEN</c>), and may be printed with each event.</summary>
+    private const int MaxLineBytes = 1 << 10;
+
     private readonly byte[] _core;
     private readonly byte[] _boot;
     private readonly ulong[] _addresses;
@@ -71,7 +74,7 @@ public sealed class KernelSymbols
             }
             else if (address == start || (middle + 1 < _addresses.Length && address < _addresses[middle + 1]))
             {
-                symbol = new KernelSymbol(start, NameAt(_names[middle]));
+                symbol = new KernelSymbol(middle, start, NameAt(_names[middle]));
                 return true;
             }
             else
@@ -83,7 +86,7 @@ public sealed class KernelSymbols
         return false;
     }
 
-    /// <summary>The address of a symbol, or 0. Searches the files' text: only for the few names that print formats use, and for no more than those.</summary>
+    /// <summary>The address of a symbol, or 0; of several the first in the files. Looks through all of them: only for the few names that print formats use, and for no more than those.</summary>
     public ulong AddressOf(string name)
     {
         lock (_found)
@@ -111,7 +114,7 @@ public sealed class KernelSymbols
         LineReader lines = new(file);
         while (symbols.Count < MaxSymbols && lines.TryRead(out ReadOnlySpan<byte> line))
         {
-            if (KallsymsText.TryParse(line, text, absolute: false, out ulong address, out int nameAt))
+            if (line.Length <= MaxLineBytes && KallsymsText.TryParse(line, text, absolute: false, out ulong address, out int nameAt))
             {
                 file.AsSpan().Overlaps(line, out int lineAt);
                 symbols.Add((address, isBoot ? ~(lineAt + nameAt) : lineAt + nameAt));
@@ -124,9 +127,12 @@ public sealed class KernelSymbols
 }
 
 /// <summary>A symbol, and where it begins.</summary>
-public readonly ref struct KernelSymbol(ulong address, ReadOnlySpan<byte> text)
+public readonly ref struct KernelSymbol(int index, ulong address, ReadOnlySpan<byte> text)
 {
     private readonly ReadOnlySpan<byte> _text = text;
+
+    /// <summary>Among all, by address.</summary>
+    public int Index { get; } = index;
 
     public ulong Address { get; } = address;
 

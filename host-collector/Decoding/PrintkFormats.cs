@@ -3,17 +3,22 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace VsockPair.Decoding;
 
-/// <summary><c>printk_formats</c>: the constant strings that events name by their address, <c>trace_printk</c>'s formats among them.</summary>
+/// <summary>
+/// <c>printk_formats</c>: the constant strings that events name by their address, <c>trace_printk</c>'s formats among them. Sorted and not hashed: the guest chooses the
+/// addresses.
+/// </summary>
 public sealed class PrintkFormats
 {
     private const int MaxTexts = 1 << 17;
 
-    private readonly Dictionary<ulong, byte[]> _texts = [];
+    private readonly ulong[] _addresses;
+    private readonly byte[][] _texts;
 
     public PrintkFormats(ReadOnlySpan<byte> text)
     {
+        List<(ulong Address, byte[] Text)> found = [];
         LineReader lines = new(text);
-        while (_texts.Count < MaxTexts && lines.TryRead(out ReadOnlySpan<byte> line))
+        while (found.Count < MaxTexts && lines.TryRead(out ReadOnlySpan<byte> line))
         {
             // 0xffffffff82345678 : "text\n"
             int colon = line.IndexOf((byte)':');
@@ -24,10 +29,20 @@ public sealed class PrintkFormats
             ReadOnlySpan<byte> quoted = line[(colon + 1)..].TrimStart((byte)' ');
             quoted = quoted is [(byte)'"', ..] ? quoted[1..] : quoted;
             quoted = quoted is [.., (byte)'"'] ? quoted[..^1] : quoted;
-            _texts[address] = (quoted.EndsWith("\\n"u8) ? quoted[..^2] : quoted).ToArray();
+            found.Add((address, (quoted.EndsWith("\\n"u8) ? quoted[..^2] : quoted).ToArray()));
         }
+        // Of several with one address the last holds.
+        (ulong Address, byte[] Text)[] sorted = [.. found.OrderBy(f => f.Address)];
+        sorted = [.. sorted.Where((f, i) => i + 1 == sorted.Length || sorted[i + 1].Address != f.Address)];
+        _addresses = [.. sorted.Select(f => f.Address)];
+        _texts = [.. sorted.Select(f => f.Text)];
     }
 
     /// <summary>As the file shows them, with backslashes, and without the <c>\n</c> at the end.</summary>
-    public bool TryFind(ulong address, [NotNullWhen(true)] out byte[]? text) => _texts.TryGetValue(address, out text);
+    public bool TryFind(ulong address, [NotNullWhen(true)] out byte[]? text)
+    {
+        int index = Array.BinarySearch(_addresses, address);
+        text = index < 0 ? null : _texts[index];
+        return text is not null;
+    }
 }

@@ -64,7 +64,7 @@ public sealed class ReportText(EventCatalog catalog)
         target.Append(" ["u8);
         if (events is not null)
         {
-            target.AppendDecimal((long)events.Value);
+            target.AppendDecimal(events.Value);
             target.Append(' ');
         }
         target.Append("EVENTS DROPPED]"u8);

@@ -32,7 +32,7 @@ public sealed class ThreadGroups
     /// <summary>Takes a number above 0 and the space behind it.</summary>
     private static bool TryNumber(ref ReadOnlySpan<byte> line, out int number)
     {
-        if (!Utf8Parser.TryParse(line, out number, out int digits) || number <= 0 || (digits < line.Length && line[digits] != ' '))
+        if (!Utf8Parser.TryParse(line, out number, out int digits) || number is <= 0 or > CommandLines.MaxPid || (digits < line.Length && line[digits] != ' '))
         {
             return false;
         }

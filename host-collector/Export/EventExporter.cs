@@ -39,7 +39,7 @@ internal abstract class EventExporter : IExporter
             counts.Add(loss);
             WriteLoss(vcpu, null, loss);
         }
-        counts.Damaged = walk.Damaged;
+        counts.Damage = walk.Damage;
         End();
         return counts;
     }

@@ -25,6 +25,9 @@ internal sealed record ExportSource
 
     public StoredBoot Boot => Recording.Boot;
 
+    /// <summary>One more than the highest number of a vCPU.</summary>
+    public int VcpuLimit => Recording.Vcpus[^1].Number + 1;
+
     /// <summary>From the oldest stored to the newest event that is meant, as far as a clock can show such times.</summary>
     public (long From, long To) ClockStretch
     {
@@ -46,7 +49,7 @@ internal sealed record ExportSource
 
     public EventWalk Walk() => new(Recording.Vcpus.Select(Read));
 
-    public SubBufferReader Read(VcpuRecording vcpu) => vcpu.Read(Range, Losses.Of(vcpu).Placed);
+    public SubBufferReader Read(VcpuRecording vcpu) => vcpu.Read(Range, Losses.Of(vcpu).PlacedIn(Range));
 }
 
 /// <summary>What an export has written.</summary>
@@ -60,16 +63,17 @@ internal sealed class ExportCounts
     /// <summary>Places where events are missing whose number is unknown.</summary>
     public long LossesUnknown { get; private set; }
 
-    /// <summary>Slots that held no sub-buffer.</summary>
-    public long Damaged { get; set; }
+    public Damage Damage { get; set; }
 
     /// <summary>Names of metadata that is there and could not be used.</summary>
     public List<string> Faults { get; } = [];
 
+    public bool IsEmpty => Events == 0 && LostEvents == 0 && LossesUnknown == 0;
+
     public void Add(EventLoss loss)
     {
         LostEvents = Saturating.Add(LostEvents, (long)Math.Min(loss.Events ?? 0, long.MaxValue));
-        LossesUnknown += loss is { Any: true, Events: null } ? 1 : 0;
+        LossesUnknown += loss is { Any: true, Events: null } || loss.IsMore ? 1 : 0;
     }
 }
 

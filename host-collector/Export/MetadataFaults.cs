@@ -14,10 +14,6 @@ internal static class MetadataFaults
     public static IEnumerable<string> Of(BootMetadata metadata)
     {
         HashSet<string> names = [.. metadata.Names.Where(metadata.Has)];
-        if (!names.Contains("events/header_page"))
-        {
-            yield return "events/header_page of this boot is not stored: trace-cmd cannot open the .dat; .txt, .ndjson and .pftrace work";
-        }
         if (!names.Any(n => n.EndsWith("/format", StringComparison.Ordinal)))
         {
             yield return "no event format of this boot is stored: events have numbers and no names or fields";

@@ -4,7 +4,7 @@ using VsockPair.Tracing;
 
 namespace VsockPair.Export;
 
-/// <summary>One JSON object a line (<see cref="EventJson"/>).</summary>
+/// <summary>One JSON object a line (<see cref="EventJson"/>): what it is of, then events and losses.</summary>
 internal sealed class NdjsonExporter : EventExporter, IDisposable
 {
     private EventJson? _json;
@@ -16,6 +16,7 @@ internal sealed class NdjsonExporter : EventExporter, IDisposable
     {
         _json = new EventJson(catalog, source.Clock);
         _target = target;
+        target.Write(_json.Head(source));
     }
 
     protected override void WriteEvent(int vcpu, in RingEvent ringEvent, in RingEvent next) => _target.Write(_json!.Event(vcpu, ringEvent));

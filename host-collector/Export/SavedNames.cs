@@ -11,9 +11,8 @@ namespace VsockPair.Export;
 /// </summary>
 internal static class SavedNames
 {
-    public static void Write(TraceDatFile file, ExportSource source, CancellationToken stop)
+    public static void Write(TraceDatFile file, ExportSource source, EventCatalog catalog, CancellationToken stop)
     {
-        EventCatalog catalog = new(source.Metadata.Names, source.Metadata.Read);
         if (catalog.CommandLines.Names.Count == 0)
         {
             return;

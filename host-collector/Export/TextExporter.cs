@@ -25,7 +25,7 @@ internal sealed class TextExporter : EventExporter
         _target = target;
         // trace-cmd counts up to the highest one.
         _line.Append("cpus="u8);
-        _line.AppendDecimal(source.Recording.Vcpus[^1].Number + 1L);
+        _line.AppendDecimal((long)source.VcpuLimit);
         EndLine();
     }
 
@@ -43,9 +43,11 @@ internal sealed class TextExporter : EventExporter
 
     protected override void WriteLoss(int vcpu, ulong? before, EventLoss loss)
     {
-        if (!_told)
+        ReportText.AppendLoss(_line, vcpu, loss.Events is 0 ? null : loss.Events);
+        EndLine();
+        if (loss is { IsMore: true, Events: > 0 })
         {
-            ReportText.AppendLoss(_line, vcpu, loss.Events);
+            ReportText.AppendLoss(_line, vcpu, null);
             EndLine();
         }
     }

@@ -1,5 +1,3 @@
-using VsockPair.Clocks;
-
 namespace VsockPair.Export;
 
 /// <summary>
@@ -15,17 +13,19 @@ internal static class TimeShift
     private const int MostMomentsPerVcpu = 4096;
     private const int LeastMomentsPerVcpu = 64;
 
+    public static int MostMomentsOf(int vcpus) => Math.Clamp(MostMoments / vcpus, LeastMomentsPerVcpu, MostMomentsPerVcpu);
+
     /// <param name="vcpus">One more than the highest number: each needs moments of its own, and those without stay unshifted.</param>
-    public static byte[] Encode(TraceDatFile file, ExportTimes times, (long From, long To) stretch, int vcpus)
+    public static byte[] Encode(TraceDatFile file, ExportTimes times, int vcpus)
     {
-        (long Time, long Offset)[] moments = [.. ClockMoments.Of(times.Line!, stretch.From, stretch.To, Math.Clamp(MostMoments / vcpus, LeastMomentsPerVcpu, MostMomentsPerVcpu))];
+        IReadOnlyList<(long Time, long Offset)> moments = times.Moments;
         using MemoryStream option = new();
         file.Write(option, times.PeerId);
         file.Write(option, Interpolate);
         file.Write(option, (uint)vcpus);
         for (int i = 0; i < vcpus; i++)
         {
-            file.Write(option, (uint)moments.Length);
+            file.Write(option, (uint)moments.Count);
             foreach ((long time, _) in moments)
             {
                 file.Write(option, (ulong)time);
@@ -34,12 +34,12 @@ internal static class TimeShift
             {
                 file.Write(option, (ulong)offset);
             }
-            WriteAll(file, option, moments.Length, 1);
+            WriteAll(file, option, moments.Count, 1);
         }
         // Fraction bits of the scaling, which is 1.
         for (int i = 0; i < vcpus; i++)
         {
-            WriteAll(file, option, moments.Length, 0);
+            WriteAll(file, option, moments.Count, 0);
         }
         return option.ToArray();
     }

@@ -16,8 +16,8 @@ internal sealed class BootRecording
         Boot = boot;
         IsPrevious = isPrevious;
         Vcpus = vcpus;
-        Oldest = vcpus.Min(v => (ulong?)v.Segments[0].First);
-        Newest = vcpus.Max(v => (ulong?)v.Newest);
+        Oldest = vcpus.Min(v => v.Segments.Count == 0 ? null : (ulong?)v.Segments[0].First);
+        Newest = vcpus.Max(v => v.Newest);
     }
 
     public StoredBoot Boot { get; }
@@ -25,7 +25,7 @@ internal sealed class BootRecording
     /// <summary>It is of the guest's persistent ring, and the losses of the boot's streams are none of it.</summary>
     public bool IsPrevious { get; }
 
-    /// <summary>Those that have a stored sub-buffer, by number; numbers may be missing.</summary>
+    /// <summary>Those that have a stored sub-buffer, or of which it is known that all was lost, by number; numbers may be missing.</summary>
     public IReadOnlyList<VcpuRecording> Vcpus { get; }
 
     /// <summary>Trace clock of the newest event; null when nothing is stored.</summary>
@@ -53,6 +53,9 @@ internal sealed class BootRecording
 
     private static int[] NumbersIn(string streams) =>
         !Directory.Exists(streams) ? [] : [.. Directory.EnumerateDirectories(streams).Select(NumberOf).OfType<int>().Order()];
+
+    /// <summary>And with those that are not in it.</summary>
+    public BootRecording With(IEnumerable<VcpuRecording> others) => new(Boot, [.. Vcpus.UnionBy(others, v => v.Number).OrderBy(v => v.Number)], IsPrevious);
 
     private static int? NumberOf(string folder)
     {

@@ -12,8 +12,8 @@ internal sealed class CompressedReader(CompressedSegment segment, int subBufferB
         // Only what is closed is compressed.
     }
 
-    /// <returns>Null when it is not there, or so damaged that no slot of it can be found.</returns>
-    public static CompressedReader? TryOpen(string path, int subBufferBytes)
+    /// <returns>Null when it is not there, a <see cref="DamagedReader"/> when no slot of it can be found.</returns>
+    public static ISegmentReader? TryOpen(string path, int subBufferBytes)
     {
         try
         {
@@ -21,7 +21,7 @@ internal sealed class CompressedReader(CompressedSegment segment, int subBufferB
         }
         catch (DamagedSegmentException)
         {
-            return null;
+            return new DamagedReader();
         }
     }
 

@@ -30,13 +30,13 @@ internal sealed class EventWalk : IDisposable
 
     public RingEvent Current => new() { TimeStamp = TimeStamp, Payload = _current.AsSpan(0, _length) };
 
-    /// <summary>The event that comes after this one on any vCPU; default when this is the last.</summary>
-    public RingEvent Next => _next.TryPeek(out VcpuEvents? vcpu, out _) ? new() { TimeStamp = vcpu.TimeStamp, Payload = vcpu.Payload } : default;
+    /// <summary>The event that comes after this one on any vCPU; default when this is the last, or something was lost before that one: the two are no pair.</summary>
+    public RingEvent Next => _next.TryPeek(out VcpuEvents? vcpu, out _) && !vcpu.Loss.Any ? new() { TimeStamp = vcpu.TimeStamp, Payload = vcpu.Payload } : default;
 
     /// <summary>When that was; null when there is none.</summary>
     public ulong? NextTime => _next.TryPeek(out VcpuEvents? vcpu, out _) ? vcpu.TimeStamp : null;
 
-    public long Damaged => _vcpus.Sum(v => v.Damaged);
+    public Damage Damage => _vcpus.Aggregate(default(Damage), (sum, vcpu) => sum.And(vcpu.Damage));
 
     /// <summary>Once the walk is over: what was lost after the last event of a vCPU.</summary>
     public IEnumerable<(int Vcpu, EventLoss Loss)> LossesAtEnd => _vcpus.Where(v => v.Loss.Any).Select(v => (v.Vcpu, v.Loss));

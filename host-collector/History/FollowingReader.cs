@@ -42,10 +42,10 @@ internal sealed class FollowingReader(StoredBoot boot, int vcpu, TimeProvider ti
 
     public Span<byte> SubBuffer => _slot.Bytes;
 
-    /// <summary>What retention took before it was read.</summary>
+    /// <summary>What retention took before it was read, and what is damaged.</summary>
     public EventLoss Loss { get; private set; }
 
-    public long Damaged { get; private set; }
+    public Damage Damage { get; private set; }
 
     /// <summary>All that retention took before it was read, since the last call.</summary>
     public EventLoss TakePassedOver()
@@ -122,9 +122,13 @@ internal sealed class FollowingReader(StoredBoot boot, int vcpu, TimeProvider ti
                     _readUpTo = Math.Max(_readUpTo, new Tracing.SubBuffer(_slot.Bytes).TimeStamp);
                     Loss = _pending;
                     _pending = default;
+                    if (_slot.IsCut)
+                    {
+                        TakeDamage(_file!);
+                    }
                     return true;
                 }
-                Damaged++;
+                TakeDamage(_file!);
             }
             if (!TryGoOn())
             {
@@ -162,8 +166,18 @@ internal sealed class FollowingReader(StoredBoot boot, int vcpu, TimeProvider ti
             _passedOver = _passedOver.And(loss);
             _slot.Resize(successor.SubBufferBytes);
             _readUpTo = Math.Max(_readUpTo, successor.First);
+            if (segment is DamagedReader)
+            {
+                TakeDamage(successor);
+            }
         }
         return true;
+    }
+
+    private void TakeDamage(SegmentFile file)
+    {
+        Damage = Damage.And(file);
+        _pending = _pending.And(EventLoss.Unknown);
     }
 
     /// <summary>The segments, listed anew only after the folder has changed: a folder may hold a week of them.</summary>

@@ -26,7 +26,7 @@ internal sealed class PagesReader : ISegmentReader
             // In nobody's way: the collector may append, retention may remove.
             return new PagesReader(File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete), subBufferBytes);
         }
-        catch (FileNotFoundException)
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             return null;
         }

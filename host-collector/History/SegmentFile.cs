@@ -26,10 +26,10 @@ internal sealed record SegmentFile(string FilePath, ulong First, int SubBufferBy
         return [.. found.OrderBy(f => f.First).ThenBy(f => f.FilePath, StringComparer.Ordinal)];
     }
 
-    /// <summary>Null when retention took the file between its listing and now, or nothing can be made of it any more.</summary>
+    /// <summary>Null when retention took the file between its listing and now; a <see cref="DamagedReader"/> when nothing can be made of it any more.</summary>
     /// <exception cref="IOException">It cannot be read.</exception>
     public ISegmentReader? TryOpen() =>
-        PagesReader.TryOpen(FilePath, SubBufferBytes) ?? (ISegmentReader?)CompressedReader.TryOpen(SegmentForms.CompressedPath(FilePath), SubBufferBytes);
+        PagesReader.TryOpen(FilePath, SubBufferBytes) ?? CompressedReader.TryOpen(SegmentForms.CompressedPath(FilePath), SubBufferBytes);
 
     /// <summary>Trace clock of the newest sub-buffer in a stream's folder; null when there is none.</summary>
     public static ulong? NewestIn(string folder)

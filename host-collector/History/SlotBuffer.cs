@@ -14,6 +14,9 @@ internal sealed class SlotBuffer
     /// <summary>The whole slot; what is not used of it is zero, as long as the caller has not changed it.</summary>
     public Span<byte> Bytes => _slot;
 
+    /// <summary>Whether events of this sub-buffer, which followed those that are in it, could not be read.</summary>
+    public bool IsCut { get; private set; }
+
     public void Resize(int subBufferBytes)
     {
         if (_slot.Length != subBufferBytes)
@@ -23,7 +26,7 @@ internal sealed class SlotBuffer
         }
     }
 
-    /// <returns>False when the slot holds no sub-buffer.</returns>
+    /// <returns>False when the slot holds no sub-buffer: no length that can be, or nothing at all where the kernel would have put a time.</returns>
     public bool TryRead(ISegmentReader segment, long slot)
     {
         int first = Math.Min(FirstReadBytes, _slot.Length);
@@ -34,10 +37,15 @@ internal sealed class SlotBuffer
         {
             have += segment.Read(slot, have, _slot.AsSpan(have, used - have));
         }
-        bool whole = used > 0 && have >= used;
+        bool whole = used > 0 && have >= used && (header.TimeStamp > 0 || header.DataBytes > 0);
         int clean = whole ? used : 0;
         _slot.AsSpan(clean, Math.Max(Math.Max(_used, have), clean) - clean).Clear();
         _used = clean;
+        if (whole)
+        {
+            IsCut = !SubBufferCut.TryMend(_slot);
+            _used = new SubBuffer(_slot).UsedBytes;
+        }
         return whole;
     }
 }

@@ -39,20 +39,78 @@ internal static class SubBufferCut
         return any;
     }
 
-    /// <summary>Moves everything but the first event to another sub-buffer of the same size.</summary>
-    /// <returns>False when there is only one event.</returns>
-    public static bool TrySplitFirst(Span<byte> subBuffer, Span<byte> rest)
+    /// <summary>
+    /// Cuts off what follows the last event that is one, and all bits of the header's commit field that say nothing: readers differ in what they make of either, and
+    /// trace-cmd goes on where its data ends.
+    /// </summary>
+    /// <returns>False when more than padding was cut off.</returns>
+    public static bool TryMend(Span<byte> subBuffer)
     {
         EventCursor events = new(subBuffer);
-        if (!events.TryRead(out RingEvent first) || events.Place.Position >= SubBuffer.HeaderBytes + events.Header.DataBytes)
+        int end = SubBuffer.HeaderBytes;
+        while (events.TryRead(out _))
+        {
+            end = events.Place.Position;
+        }
+        if (end != SubBuffer.HeaderBytes + events.Header.DataBytes || BinaryPrimitives.ReadUInt64LittleEndian(subBuffer[8..]) != CommitOf(events.Header, events.Header.DataBytes))
+        {
+            CutTo(subBuffer, SubBuffer.HeaderBytes, events.Header.TimeStamp, end);
+        }
+        return !events.IsMalformed;
+    }
+
+    /// <summary>Moves everything but the first events to another sub-buffer of the same size.</summary>
+    /// <returns>False when there are no more.</returns>
+    public static bool TrySplit(Span<byte> subBuffer, Span<byte> rest, int first)
+    {
+        EventCursor events = new(subBuffer);
+        while (first > 0 && events.TryRead(out _))
+        {
+            first--;
+        }
+        if (events.Place.Position >= SubBuffer.HeaderBytes + events.Header.DataBytes)
         {
             return false;
         }
         subBuffer.CopyTo(rest);
-        CutTo(rest, events.Place.Position, first.TimeStamp, SubBuffer.HeaderBytes + events.Header.DataBytes);
+        CutTo(rest, events.Place.Position, events.Place.Time, SubBuffer.HeaderBytes + events.Header.DataBytes);
         CutTo(subBuffer, SubBuffer.HeaderBytes, events.Header.TimeStamp, events.Place.Position);
         return true;
     }
+
+    /// <summary>Copies events to a smaller sub-buffer, as many as it has room for beside a lost count. Losses stay behind.</summary>
+    /// <param name="place">Where to begin; moved behind what was taken.</param>
+    /// <param name="taken">How many; 0 where the next event has no room even alone, and was passed over.</param>
+    /// <returns>False when no event is left.</returns>
+    public static bool TryTake(ReadOnlySpan<byte> subBuffer, ref CursorPlace place, Span<byte> target, out int taken)
+    {
+        taken = 0;
+        EventCursor events = new(subBuffer, place);
+        CursorPlace start = events.Place;
+        CursorPlace end = start;
+        bool any = false;
+        while (events.TryRead(out _))
+        {
+            any = true;
+            bool fits = SubBuffer.HeaderBytes + events.Place.Position - start.Position + SubBuffer.LostCountBytes <= target.Length;
+            place = fits || taken == 0 ? events.Place : place;
+            if (!fits)
+            {
+                break;
+            }
+            end = place;
+            taken++;
+        }
+        int bytes = end.Position - start.Position;
+        target.Clear();
+        subBuffer.Slice(start.Position, bytes).CopyTo(target[SubBuffer.HeaderBytes..]);
+        BinaryPrimitives.WriteUInt64LittleEndian(target, start.Time);
+        WriteCommit(target, (uint)bytes);
+        return any;
+    }
+
+    /// <summary>Takes back what this sub-buffer says of events lost before it.</summary>
+    public static void ClearLoss(Span<byte> subBuffer) => WriteCommit(subBuffer, (uint)new SubBuffer(subBuffer).DataBytes);
 
     /// <summary>Says that events were lost before this sub-buffer.</summary>
     /// <param name="events">Null when their number is unknown.</param>
@@ -83,7 +141,7 @@ internal static class SubBufferCut
         {
             return false;
         }
-        bool split = TrySplitFirst(subBuffer, rest);
+        bool split = TrySplit(subBuffer, rest, 1);
         TryMarkLoss(subBuffer, split ? events : null);
         return split;
     }
@@ -103,12 +161,16 @@ internal static class SubBufferCut
         subBuffer[start..end].CopyTo(subBuffer[SubBuffer.HeaderBytes..]);
         subBuffer[(SubBuffer.HeaderBytes + bytes)..].Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(subBuffer, startTime);
-        WriteCommit(subBuffer, (uint)bytes | (keepsLoss ? SubBuffer.MissedEvents : 0) | (keepsCount ? SubBuffer.MissedStored : 0));
+        WriteCommit(subBuffer, keepsLoss ? CommitOf(header, bytes) : (uint)bytes);
         if (keepsCount)
         {
             lost.CopyTo(subBuffer[(SubBuffer.HeaderBytes + bytes)..]);
         }
     }
+
+    /// <summary>A count without the flag would be none.</summary>
+    private static uint CommitOf(in SubBuffer header, int bytes) =>
+        (uint)bytes | (header.Missed ? SubBuffer.MissedEvents | (header.HasLostCount ? SubBuffer.MissedStored : 0) : 0);
 
     private static void WriteCommit(Span<byte> subBuffer, uint commit) => BinaryPrimitives.WriteUInt64LittleEndian(subBuffer[8..], commit);
 }

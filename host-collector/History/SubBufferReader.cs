@@ -16,9 +16,10 @@ internal sealed class SubBufferReader : ISubBufferSource
     private int _index;
     private long _next;
     private long _end;
-    private bool _removedMeanwhile;
     private bool _inMemory;
     private EventLoss _beforeMemory;
+    private EventLoss _missing;
+    private ulong? _ringUntil;
 
     public SubBufferReader(VcpuRecording vcpu, TraceRange range, IEnumerable<PlacedLoss> losses)
     {
@@ -37,7 +38,7 @@ internal sealed class SubBufferReader : ISubBufferSource
 
     public EventLoss Loss { get; private set; }
 
-    public long Damaged { get; private set; }
+    public Damage Damage { get; private set; }
 
     public bool TryReadNext()
     {
@@ -54,7 +55,7 @@ internal sealed class SubBufferReader : ISubBufferSource
             }
             if (!_slot.TryRead(_segment, _next++))
             {
-                Damaged++;
+                TakeDamage();
                 continue;
             }
             SubBuffer header = new(_slot.Bytes);
@@ -68,11 +69,15 @@ internal sealed class SubBufferReader : ISubBufferSource
             bool mayReachOut = header.TimeStamp < range.From || range.To != ulong.MaxValue;
             if (mayReachOut && !SubBufferCut.TryKeep(_slot.Bytes, range))
             {
+                _missing = default;
                 SkipLosses(header.TimeStamp);
+                NoteCut();
                 continue;
             }
             TimeStamp = new SubBuffer(_slot.Bytes).TimeStamp;
-            TakeLosses(header.TimeStamp);
+            bool hasNumber = TakeLosses(header.TimeStamp);
+            TakeFlag(header.TimeStamp, hasNumber);
+            NoteCut();
             if (_inMemory)
             {
                 Loss = Loss.And(_beforeMemory);
@@ -113,8 +118,12 @@ internal sealed class SubBufferReader : ISubBufferSource
             _segment = file.TryOpen();
             if (_segment is null)
             {
-                _removedMeanwhile = true;
+                _missing = _missing.And(EventLoss.Unknown);
                 continue;
+            }
+            if (_segment is DamagedReader)
+            {
+                TakeDamage();
             }
             _next = 0;
             _end = _vcpu.SlotsOf(index, _segment.Slots);
@@ -125,22 +134,58 @@ internal sealed class SubBufferReader : ISubBufferSource
         return false;
     }
 
+    /// <summary>Of the segment that is open.</summary>
+    private void TakeDamage()
+    {
+        Damage = Damage.And(_vcpu.Segments[_index - 1]);
+        _missing = _missing.And(EventLoss.Unknown);
+    }
+
+    /// <summary>What was cut off a sub-buffer is missing before the next one.</summary>
+    private void NoteCut()
+    {
+        if (_slot.IsCut)
+        {
+            TakeDamage();
+        }
+    }
+
     private void SkipLosses(ulong before)
     {
         while (_losses.TryPeek(out PlacedLoss loss) && loss.After < before)
         {
             _losses.Dequeue();
+            if (loss.Last >= _range.From)
+            {
+                _missing = _missing.And(loss.Loss);
+            }
         }
     }
 
-    private void TakeLosses(ulong before)
+    /// <returns>Whether the number of a loss that the ring had is among them.</returns>
+    private bool TakeLosses(ulong before)
     {
-        Loss = _removedMeanwhile ? new EventLoss(true, null) : default;
-        _removedMeanwhile = false;
+        bool hasRing = false;
+        Loss = _missing;
+        _missing = default;
         while (_losses.TryPeek(out PlacedLoss loss) && loss.After < before)
         {
             _losses.Dequeue();
             Loss = Loss.And(loss.Loss);
+            hasRing |= loss.RingUntil is not null;
+            _ringUntil = loss.RingUntil ?? _ringUntil;
+        }
+        return hasRing;
+    }
+
+    /// <summary>A sub-buffer that is full says that events were lost and not how many: the ledger does.</summary>
+    private void TakeFlag(ulong time, bool hasNumber)
+    {
+        SubBuffer header = new(_slot.Bytes);
+        if (header.Missed && !header.HasLostCount && (hasNumber || time <= _ringUntil))
+        {
+            SubBufferCut.ClearLoss(_slot.Bytes);
+            Loss = Loss.And(new EventLoss(true, 0));
         }
     }
 }

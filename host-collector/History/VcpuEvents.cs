@@ -9,7 +9,6 @@ internal sealed class VcpuEvents(ISubBufferSource source) : IDisposable
     private bool _open;
     private int _offset;
     private int _length;
-    private long _malformed;
 
     public int Vcpu => source.Vcpu;
 
@@ -18,8 +17,7 @@ internal sealed class VcpuEvents(ISubBufferSource source) : IDisposable
     /// <summary>Whatever lost events before this one, or, when there are no more, after the last one.</summary>
     public EventLoss Loss { get; private set; }
 
-    /// <summary>Sub-buffers that were not, or not to their end, what they should be.</summary>
-    public long Damaged => _malformed + source.Damaged;
+    public Damage Damage => source.Damage;
 
     /// <summary>The event, until the next call of <see cref="TryReadNext"/>.</summary>
     public ReadOnlySpan<byte> Payload => source.SubBuffer.Slice(_offset, _length);
@@ -41,7 +39,6 @@ internal sealed class VcpuEvents(ISubBufferSource source) : IDisposable
                     TimeStamp = next.TimeStamp;
                     return true;
                 }
-                _malformed += events.IsMalformed ? 1 : 0;
                 _open = false;
             }
             if (!source.TryReadNext())

@@ -11,12 +11,13 @@ internal sealed class VcpuRecording
 
     private readonly SegmentFile[] _segments;
 
-    private VcpuRecording(int number, SegmentFile[] segments, long slotsInLast, ulong newest, MemoryJoint? memory = null)
+    private VcpuRecording(int number, SegmentFile[] segments, int newestSegment, long slotsInNewest, ulong? newest, MemoryJoint? memory = null)
     {
         Memory = memory;
         Number = number;
         _segments = segments;
-        SlotsInLast = slotsInLast;
+        NewestSegment = newestSegment;
+        SlotsInNewest = slotsInNewest;
         Newest = newest;
     }
 
@@ -24,26 +25,37 @@ internal sealed class VcpuRecording
 
     public IReadOnlyList<SegmentFile> Segments => _segments;
 
-    /// <summary>Slots of the last segment of the stream that belong to this recording.</summary>
-    public long SlotsInLast { get; }
+    /// <summary>Index of the last segment of the stream that has a slot; -1 where there is none. What may follow is so damaged that nothing of it can be read.</summary>
+    public int NewestSegment { get; }
+
+    /// <summary>Slots of it that belong to this recording.</summary>
+    public long SlotsInNewest { get; }
 
     /// <summary>Where a case goes on with what it read out of the guest's memory; null where there is only the stream.</summary>
     public MemoryJoint? Memory { get; }
 
-    /// <summary>Trace clock of the newest event.</summary>
-    public ulong Newest { get; }
+    /// <summary>Trace clock of the newest event; null when nothing is stored.</summary>
+    public ulong? Newest { get; }
+
+    /// <summary>A vCPU of which all that is known is that it lost events.</summary>
+    public static VcpuRecording Empty(int number) => new(number, [], -1, 0, null);
 
     /// <param name="folder">Of the vCPU's segments.</param>
     /// <returns>Null when nothing is stored.</returns>
     public static VcpuRecording? TryOpen(string folder, int number)
     {
         SegmentFile[] segments = SegmentFile.FindAll(folder);
+        List<SegmentFile> damaged = [];
         for (int i = segments.Length - 1; i >= Math.Max(0, segments.Length - MostEmptySegments); i--)
         {
             using ISegmentReader? last = segments[i].TryOpen();
             if (last is { Slots: > 0 })
             {
-                return new VcpuRecording(number, segments[..(i + 1)], last.Slots, last.NewestEvent(new byte[segments[i].SubBufferBytes]));
+                return new VcpuRecording(number, [.. segments[..(i + 1)], .. damaged], i, last.Slots, last.NewestEvent(new byte[segments[i].SubBufferBytes]));
+            }
+            if (last is DamagedReader)
+            {
+                damaged.Insert(0, segments[i]);
             }
         }
         return null;
@@ -62,13 +74,14 @@ internal sealed class VcpuRecording
         using ISegmentReader? last = memory[^1].TryOpen();
         ulong newest = last is { Slots: > 0 } ? last.NewestEvent(new byte[memory[^1].SubBufferBytes]) : 0;
         return new VcpuRecording(
-            number, [.. stored, .. memory.Select(m => m with { First = Math.Max(m.First, least) })], stream?.SlotsInLast ?? 0, Math.Max(newest, stream?.Newest ?? 0),
+            number, [.. stored, .. memory.Select(m => m with { First = Math.Max(m.First, least) })], stream?.NewestSegment ?? -1, stream?.SlotsInNewest ?? 0,
+            Math.Max(newest, stream?.Newest ?? 0),
             new MemoryJoint(stored.Count, from, loss));
     }
 
     /// <summary>How many slots of a segment belong to this recording.</summary>
     /// <param name="slots">That it has by now.</param>
-    public long SlotsOf(int index, long slots) => index == (Memory?.Index ?? _segments.Length) - 1 ? Math.Min(slots, SlotsInLast) : slots;
+    public long SlotsOf(int index, long slots) => index == NewestSegment ? Math.Min(slots, SlotsInNewest) : slots;
 
     /// <summary>Of the stream and of what is joined to it: sidecars where they are, else walked.</summary>
     public long CountEvents()

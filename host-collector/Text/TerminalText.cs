@@ -67,7 +67,7 @@ public static class TerminalText
     }
 
     /// <summary>C1 controls, bidi and other format characters, line separators; and what no font is sure to show.</summary>
-    private static bool IsUnsafe(Rune rune) => Rune.GetUnicodeCategory(rune)
+    internal static bool IsUnsafe(Rune rune) => Rune.GetUnicodeCategory(rune)
         is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse
         or UnicodeCategory.OtherNotAssigned or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator;
 

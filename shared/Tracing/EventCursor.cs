@@ -115,8 +115,8 @@ public ref struct EventCursor
                 _at += 2 * EntryBytes;
                 continue;
             }
-            // The length word counts itself; a discarded event keeps its own.
-            if (second < EntryBytes || second > rest.Length - EntryBytes)
+            // The length word counts itself; a discarded event keeps its own. The kernel's are multiples of 4, and other readers round up.
+            if (second < EntryBytes || second % EntryBytes != 0 || second > rest.Length - EntryBytes)
             {
                 break;
             }

@@ -60,6 +60,14 @@ public sealed class PerfettoTrace
             {
                 Clocks.Add(packet.Message(6).Messages(1).ToDictionary(c => c.Number(1), c => c.Number(2)));
             }
+            foreach (ProtoMessage record in packet.Has(39) ? packet.Message(39).Messages(1) : [])
+            {
+                Log.Add((record.Number(5), record.Number(1), record.Number(7), record.Text(8)));
+            }
+            if (packet.Has(34))
+            {
+                Stats[packet.Message(34).Number(1)] = [.. packet.Message(34).Messages(2)];
+            }
             if (packet.Has(45))
             {
                 System = packet.Message(45);
@@ -91,6 +99,12 @@ public sealed class PerfettoTrace
 
     public List<PerfettoInstant> Instants { get; } = [];
 
+    /// <summary>Records of the kernel log: real time, id of the log, Android's priority, text.</summary>
+    public List<(ulong Time, ulong Log, ulong Priority, string Text)> Log { get; } = [];
+
+    /// <summary>Phase → counters of each CPU.</summary>
+    public Dictionary<ulong, ProtoMessage[]> Stats { get; } = [];
+
     /// <summary>Clock id → time, for each snapshot.</summary>
     public List<Dictionary<ulong, ulong>> Clocks { get; } = [];
 
@@ -108,7 +122,8 @@ public sealed class PerfettoTrace
     {
         Dictionary<int, int> at = Events.Keys.ToDictionary(cpu => cpu, _ => 0);
         List<(int, int)> losses = [];
-        foreach (string line in ndjson)
+        // The first line tells of the whole.
+        foreach (string line in ndjson.Skip(1))
         {
             JsonNode one = JsonNode.Parse(line)!;
             int cpu = one["cpu"]!.GetValue<int>();
@@ -118,8 +133,8 @@ public sealed class PerfettoTrace
                 continue;
             }
             PerfettoEvent found = Events[cpu][at[cpu]++];
-            if ((one["guest_time"]!.GetValue<ulong>(), one["pid"]!.GetValue<int>(), one["event"]!.GetValue<string>()) != (found.Time, found.Pid, found.Name)
-                || !HasFields(one["fields"]!.AsObject(), found))
+            if ((one["guest_time"]!.GetValue<ulong>(), one["pid"]!.GetValue<int>(), one["event"]!.GetValue<string>()) != (found.Time, found.Pid, found.Name == "print" && one["event"]!.GetValue<string>() == "bprint" ? "bprint" : found.Name)
+                || !HasFields(one["fields"]!.AsObject(), found) || (one["text"] is JsonNode text && text.GetValue<string>() != found.Message.Text(2)))
             {
                 return $"{line} is {found}";
             }
@@ -137,7 +152,7 @@ public sealed class PerfettoTrace
             && fields["next_prio"]!.GetValue<int>() == (int)found.Message.Number(7),
         "sys_enter" => fields["id"]!.GetValue<long>() == (long)found.Message.Number(1),
         "sys_exit" => fields["ret"]!.GetValue<long>() == (long)found.Message.Number(2),
-        "print" => fields["buf"]!.GetValue<string>() == found.Message.Text(2),
+        "print" when fields["fmt"] is null => fields["buf"]!.GetValue<string>() == found.Message.Text(2),
         "funcgraph_entry" => IsSymbol(fields["func"]!, found.Message.Number(2), Symbols.ContainsKey(found.Message.Number(2))),
         "function" => found.Message.Messages(2).Any(f => f.Text(1) == "ip" && IsSymbol(fields["ip"]!, f.Has(5) ? f.Number(5) : 0, f.Has(3))),
         _ => true,

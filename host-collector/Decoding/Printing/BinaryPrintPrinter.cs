@@ -14,10 +14,21 @@ internal sealed class BinaryPrintPrinter(FieldFormat ip, FieldFormat formatAddre
     public static BinaryPrintPrinter? TryCreate(EventFormat format) =>
         KnownEvents.TryFields(format, out FieldFormat[]? fields, "ip", "fmt", "buf") ? new BinaryPrintPrinter(fields[0], fields[1], fields[2]) : null;
 
+    /// <summary>Null for the format of any other event.</summary>
+    public static BinaryPrintPrinter? TryFind(EventFormat format) => format is { System: "ftrace", Name: "bprint" } ? TryCreate(format) : null;
+
+    /// <summary>Address of the code that wrote it.</summary>
+    public ulong Place(in PrintContext context) => context.Unsigned(ip);
+
     public override void Append(TextLine target, in PrintContext context, PrintState state)
     {
-        PointerText.AppendSymbol(target, context.Catalog.Symbols, context.Unsigned(ip), hasOffset: false);
+        PointerText.AppendSymbol(target, context.Catalog.Symbols, Place(context), hasOffset: false);
         target.Append(": "u8);
+        AppendText(target, context);
+    }
+
+    public void AppendText(TextLine target, in PrintContext context)
+    {
         ulong address = context.Unsigned(formatAddress);
         if (!context.Catalog.PrintkFormats.TryFind(address, out byte[]? found))
         {

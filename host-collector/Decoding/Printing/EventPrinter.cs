@@ -25,6 +25,10 @@ internal sealed class FieldsPrinter(EventFormat format) : EventPrinter
         target.Append("[FAILED TO PARSE]"u8);
         foreach (FieldFormat field in format.Fields)
         {
+            if (target.IsCut)
+            {
+                return;
+            }
             if (!field.IsCommon)
             {
                 target.Append(' ');
@@ -71,7 +75,7 @@ internal sealed class FieldsPrinter(EventFormat format) : EventPrinter
             }
         }
         target.Append("ARRAY["u8);
-        for (int i = 0; i < bytes.Length; i++)
+        for (int i = 0; i < bytes.Length && !target.IsCut; i++)
         {
             target.Append(i > 0 ? ", "u8 : ""u8);
             target.AppendHex(bytes[i], minDigits: 2);

@@ -51,7 +51,7 @@ internal sealed class StackPrinter(FieldFormat caller) : EventPrinter
     public override void Append(TextLine target, in PrintContext context, PrintState state)
     {
         target.Append("<stack trace >"u8);
-        for (int at = caller.Offset; at <= context.Payload.Length - sizeof(ulong); at += sizeof(ulong))
+        for (int at = caller.Offset; at <= context.Payload.Length - sizeof(ulong) && !target.IsCut; at += sizeof(ulong))
         {
             ulong address = BinaryPrimitives.ReadUInt64LittleEndian(context.Payload[at..]);
             if ((int)address == -1)
@@ -85,7 +85,7 @@ internal sealed class RawDataPrinter(FieldFormat id, FieldFormat bytes) : EventP
     {
         target.Append("# "u8);
         target.AppendHex(context.Unsigned(id));
-        for (int at = bytes.Offset; at < context.Payload.Length; at++)
+        for (int at = bytes.Offset; at < context.Payload.Length && !target.IsCut; at++)
         {
             target.Append(' ');
             target.AppendHex(context.Payload[at], minDigits: 2);

@@ -149,7 +149,7 @@ internal static class PointerText
 
     private static void AppendBytes(TextLine target, ReadOnlySpan<byte> bytes, string letters, int count)
     {
-        for (int i = 0; i < Math.Min(count, bytes.Length); i++)
+        for (int i = 0; i < Math.Min(count, bytes.Length) && !target.IsCut; i++)
         {
             if (i > 0)
             {

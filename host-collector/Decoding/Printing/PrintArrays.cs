@@ -12,7 +12,7 @@ internal sealed class HexNode(PrintNode bytes, PrintNode length, bool hasSpaces)
             return;
         }
         int count = (int)Math.Min(length.Number(context), (ulong)all.Length);
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count && !target.IsCut; i++)
         {
             if (i > 0 && hasSpaces)
             {
@@ -37,7 +37,7 @@ internal sealed class NumbersNode(PrintNode bytes, PrintNode count, PrintNode el
         ulong size = elementSize.Number(context);
         ulong left = count.Number(context);
         int at = 0;
-        for (bool isFirst = true; left > 0; left--, isFirst = false)
+        for (bool isFirst = true; left > 0 && !target.IsCut; left--, isFirst = false)
         {
             int step = size is 1 or 2 or 4 or 8 ? (int)size : 1;
             if (step > all.Length - at)
@@ -72,7 +72,7 @@ internal sealed class BitmaskNode(FieldFormat field) : PrintNode
         {
             return;
         }
-        for (int i = mask.Length - 1; i >= 0; i--)
+        for (int i = mask.Length - 1; i >= 0 && !target.IsCut; i--)
         {
             target.AppendHex(mask[i], minDigits: 2);
             if (i > 0 && i % 4 == 0)
@@ -91,7 +91,7 @@ internal sealed class CpuMaskNode(FieldFormat field) : PrintNode
         ReadOnlySpan<byte> mask = field.Bytes(context.Payload);
         bool isFirst = true;
         int bits = mask.Length * 8;
-        for (int first = 0; first < bits; first++)
+        for (int first = 0; first < bits && !target.IsCut; first++)
         {
             if (!IsSet(mask, first))
             {

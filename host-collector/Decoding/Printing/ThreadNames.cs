@@ -31,9 +31,9 @@ internal sealed class ThreadNames(CommandLines saved)
     /// <summary>An event names a thread. Its first name stays.</summary>
     public void Learn(int pid, ReadOnlySpan<byte> name)
     {
-        if (pid != 0 && _told.Count < MaxTold && !_told.ContainsKey(pid) && !(AreSettled && saved.Names.ContainsKey(pid)))
+        if (pid is > 0 and <= CommandLines.MaxPid && _told.Count < MaxTold && !_told.ContainsKey(pid) && !(AreSettled && saved.Names.ContainsKey(pid)))
         {
-            _told.Add(pid, name.ToArray());
+            _told.Add(pid, name[..Math.Min(name.Length, CommandLines.MaxNameBytes)].ToArray());
         }
     }
 }

@@ -1,4 +1,5 @@
 using VsockPair.Decoding;
+using VsockPair.Decoding.Printing;
 using VsockPair.Tracing;
 
 namespace VsockPair.Export.Perfetto;
@@ -10,6 +11,7 @@ internal sealed class FtraceBundle(int vcpu, EventCatalog catalog, PacketWriter 
     private const int MostBytes = 1 << 16;
 
     private readonly ProtoWriter _bundle = new();
+    private readonly TextLine _text = new();
     private int _events;
     private bool _lost;
 
@@ -57,8 +59,14 @@ internal sealed class FtraceBundle(int vcpu, EventCatalog catalog, PacketWriter 
             shape = Shape.Of(catalog.Find(ringEvent.Id));
             shapes.Add(ringEvent.Id, shape);
         }
+        int limit = _bundle.Length + EventText.MostBytes(ringEvent);
         _bundle.Number(PerfettoFields.Event.Timestamp, ringEvent.TimeStamp);
         _bundle.Number(PerfettoFields.Event.Pid, (uint)(shape.Thread?.Number(ringEvent.Payload) ?? 0));
+        if (shape.BinaryPrint is not null)
+        {
+            WritePrint(shape.BinaryPrint, ringEvent);
+            return;
+        }
         int message = _bundle.Begin(shape.Known?.Field ?? PerfettoFields.Event.Generic);
         if (shape.Known is null)
         {
@@ -66,6 +74,11 @@ internal sealed class FtraceBundle(int vcpu, EventCatalog catalog, PacketWriter 
         }
         foreach ((FieldFormat field, int number) in shape.Fields)
         {
+            if (_bundle.Length > limit)
+            {
+                // A format that has many fields lie in one place.
+                break;
+            }
             if (shape.Known is null)
             {
                 WriteGeneric(field, ringEvent.Payload);
@@ -83,6 +96,19 @@ internal sealed class FtraceBundle(int vcpu, EventCatalog catalog, PacketWriter 
         _bundle.End(message);
     }
 
+    /// <summary>As if the kernel had put the text together when it was written.</summary>
+    private void WritePrint(BinaryPrintPrinter print, in RingEvent ringEvent)
+    {
+        PrintContext context = new(ringEvent.Payload, catalog);
+        _text.Clear();
+        _text.Limit = EventText.MostBytes(ringEvent);
+        print.AppendText(_text, context);
+        int message = _bundle.Begin(PerfettoFields.Print.Event);
+        _bundle.Number(PerfettoFields.Print.Ip, print.Place(context));
+        _bundle.Text(PerfettoFields.Print.Text, _text.Bytes);
+        _bundle.End(message);
+    }
+
     private void WriteGeneric(FieldFormat field, ReadOnlySpan<byte> payload)
     {
         int start = _bundle.Begin(PerfettoFields.Generic.Field);
@@ -96,10 +122,9 @@ internal sealed class FtraceBundle(int vcpu, EventCatalog catalog, PacketWriter 
         {
             _bundle.Text(PerfettoFields.Generic.FieldText, Convert.ToHexStringLower(field.Bytes(payload)));
         }
-        else if (IsCodeAddress(field) && catalog.Symbols.TryFind((ulong)value, out KernelSymbol symbol))
+        else if (CodeAddress.TryName(field, (ulong)value, catalog.Symbols, out byte[]? place))
         {
-            ulong offset = (ulong)value - symbol.Address;
-            _bundle.Text(PerfettoFields.Generic.FieldText, offset == 0 ? symbol.Name : [.. symbol.Name, .. System.Text.Encoding.ASCII.GetBytes($"+0x{offset:x}")]);
+            _bundle.Text(PerfettoFields.Generic.FieldText, place);
         }
         else if (field.IsSigned)
         {
@@ -112,22 +137,18 @@ internal sealed class FtraceBundle(int vcpu, EventCatalog catalog, PacketWriter 
         _bundle.End(start);
     }
 
-    /// <summary>The names that the kernel's events have for addresses in its code.</summary>
-    private static bool IsCodeAddress(FieldFormat field) =>
-        field.Size == sizeof(ulong) && field.Name is "ip" or "parent_ip" or "func" or "function" or "caller" or "call_site" or "__probe_ip" or "__probe_func" or "__probe_ret_ip";
-
     /// <summary>How events of one format are written.</summary>
-    internal sealed record Shape(EventFormat? Format, KnownEvent? Known, FieldFormat? Thread, IReadOnlyList<(FieldFormat Field, int Number)> Fields)
+    internal sealed record Shape(EventFormat? Format, KnownEvent? Known, FieldFormat? Thread, BinaryPrintPrinter? BinaryPrint, IReadOnlyList<(FieldFormat Field, int Number)> Fields)
     {
         public static Shape Of(EventFormat? format)
         {
             if (format is null)
             {
-                return new Shape(null, null, null, []);
+                return new Shape(null, null, null, null, []);
             }
             KnownEvent? known = KnownEvents.Find(format.System, format.Name);
             FieldFormat[] own = [.. format.Fields.Where(f => !f.IsCommon)];
-            return new Shape(format, known, format.Find("common_pid"), known is null
+            return new Shape(format, known, format.Find("common_pid"), BinaryPrintPrinter.TryFind(format), known is null
                 ? [.. own.Select(f => (f, 0))]
                 : [.. own.Where(f => known.Fields.ContainsKey(f.Name)).Select(f => (f, known.Fields[f.Name]))]);
         }

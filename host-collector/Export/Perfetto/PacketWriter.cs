@@ -4,7 +4,7 @@ namespace VsockPair.Export.Perfetto;
 
 /// <summary>
 /// Writes the packets of a Perfetto trace, all of one sequence and one machine, and keeps the sequence's interned symbols: each goes out before the packet that first
-/// refers to it.
+/// refers to it. Addresses of one symbol have one number: there are many, and the guest chooses them.
 /// </summary>
 internal sealed class PacketWriter(Stream target, uint machine, KernelSymbols symbols)
 {
@@ -13,22 +13,22 @@ internal sealed class PacketWriter(Stream target, uint machine, KernelSymbols sy
     private readonly ProtoWriter _packet = new();
     private readonly ProtoWriter _framed = new();
     private readonly ProtoWriter _newSymbols = new();
-    private readonly Dictionary<ulong, ulong> _symbols = [];
+    private readonly Dictionary<int, ulong> _symbols = [];
     private bool _begun;
 
     /// <summary>The number of an interned symbol, for an address of it; the address itself where there is none.</summary>
     public ulong Intern(ulong address)
     {
-        if (_symbols.TryGetValue(address, out ulong id))
-        {
-            return id;
-        }
         if (!symbols.TryFind(address, out KernelSymbol symbol))
         {
             return address;
         }
+        if (_symbols.TryGetValue(symbol.Index, out ulong id))
+        {
+            return id;
+        }
         id = (ulong)_symbols.Count + 1;
-        _symbols.Add(address, id);
+        _symbols.Add(symbol.Index, id);
         int entry = _newSymbols.Begin(PerfettoFields.Interned.KernelSymbols);
         _newSymbols.Number(PerfettoFields.Interned.Id, id);
         _newSymbols.Text(PerfettoFields.Interned.Text, symbol.Name);

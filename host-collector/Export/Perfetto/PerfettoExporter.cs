@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text;
 using VsockPair.Clocks;
 using VsockPair.Commands;
@@ -11,16 +12,21 @@ using VsockPair.Tracing;
 namespace VsockPair.Export.Perfetto;
 
 /// <summary>
-/// A Perfetto trace. One machine per boot; ftrace events in bundles per vCPU; what Perfetto's model of ftrace cannot hold, the number of lost events and the kernel log,
-/// as instant events on tracks of their own. (Its log packets are Android's.)
+/// A Perfetto trace. One machine per boot; ftrace events in bundles per vCPU; the number of lost events, which Perfetto's model of ftrace cannot hold, as instant events on
+/// a track of their own; the kernel log as Android's log packets, which know it, or on a track as well where nothing places the boot in real time, as those need.
 /// </summary>
 internal sealed class PerfettoExporter : EventExporter
 {
     private const int MostClockPairs = 4096;
 
+    /// <summary>By the kernel's numbers, and what Android has for them: FATAL 7 to DEBUG 3.</summary>
+    private static readonly string[] Levels = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
+    private static readonly ulong[] Priorities = [7, 7, 7, 6, 5, 4, 4, 3];
+
     private readonly SortedDictionary<int, FtraceBundle> _bundles = [];
     private readonly Dictionary<int, FtraceBundle.Shape> _shapes = [];
     private readonly ProtoWriter _message = new();
+    private readonly Dictionary<int, ulong> _read = [];
     private ExportSource _source = null!;
     private EventCatalog _catalog = null!;
     private PacketWriter _packets = null!;
@@ -44,19 +50,26 @@ internal sealed class PerfettoExporter : EventExporter
         WriteThreads();
         WriteTrack(LossTrack, "lost events");
         WriteLog();
+        WriteStats(PerfettoFields.Stats.StartOfTrace);
     }
 
     protected override void WriteEvent(int vcpu, in RingEvent ringEvent, in RingEvent next)
     {
         _last = ringEvent.TimeStamp;
+        CollectionsMarshal.GetValueRefOrAddDefault(_read, vcpu, out _)++;
         BundleOf(vcpu).Add(_source.Times.Stamp(ringEvent));
     }
 
     protected override void WriteLoss(int vcpu, ulong? before, EventLoss loss)
     {
         BundleOf(vcpu).MarkLoss();
-        string count = loss.Events?.ToString(CultureInfo.InvariantCulture) ?? "an unknown number of";
-        WriteInstant(LossTrack, before ?? _last, "loss", Encoding.ASCII.GetBytes($"{count} events lost on cpu{vcpu}"));
+        string count = loss switch
+        {
+            { Events: null } or { Events: 0, IsMore: true } => "an unknown number of events",
+            { Events: 0 } => "a part of the events told of before",
+            _ => string.Create(CultureInfo.InvariantCulture, $"{(loss.IsMore ? "at least " : "")}{loss.Events} events"),
+        };
+        WriteInstant(LossTrack, before ?? _last, "loss", Encoding.ASCII.GetBytes($"{count} lost on cpu{vcpu}"));
     }
 
     protected override void End()
@@ -65,6 +78,7 @@ internal sealed class PerfettoExporter : EventExporter
         {
             bundle.Flush();
         }
+        WriteStats(PerfettoFields.Stats.EndOfTrace);
     }
 
     private FtraceBundle BundleOf(int vcpu)
@@ -157,12 +171,51 @@ internal sealed class PerfettoExporter : EventExporter
 
     private void WriteLog()
     {
-        WriteTrack(LogTrack, "kernel log");
+        if (_source.Clock is null)
+        {
+            WriteTrack(LogTrack, "kernel log");
+        }
         ulong from = Math.Max(_source.Range.From, _source.Recording.Oldest ?? 0);
         ulong to = Math.Min(_source.Range.To, _source.Recording.Newest ?? 0);
         using KmsgLog log = new(_source.Boot);
         log.Seek(_source.Clock?.LocalAtBoot((long)Math.Min(from, long.MaxValue)) ?? (long)Math.Min(from, long.MaxValue));
-        log.ReadOn(new LogSink(_source.Clock, from, to, (time, level, text) => WriteInstant(LogTrack, time, level, text)), settled: true);
+        log.ReadOn(new LogSink(_source.Clock, from, to, WriteRecord), settled: true);
+    }
+
+    private void WriteRecord(ulong time, int level, ReadOnlySpan<byte> text)
+    {
+        if (_source.Clock is null)
+        {
+            WriteInstant(LogTrack, time, Levels[level], text);
+            return;
+        }
+        _message.Clear();
+        int record = _message.Begin(PerfettoFields.Log.Event);
+        _message.Number(PerfettoFields.Log.Id, PerfettoFields.Log.Kernel);
+        _message.Number(PerfettoFields.Log.Timestamp, _source.Clock.HostAtBoot((long)Math.Min(time, long.MaxValue)).Nanoseconds);
+        _message.Text(PerfettoFields.Log.Tag, Levels[level]);
+        _message.Number(PerfettoFields.Log.Priority, Priorities[level]);
+        _message.Text(PerfettoFields.Log.Message, text);
+        _message.End(record);
+        _packets.Write(PerfettoFields.Packet.AndroidLog, _message.Bytes);
+    }
+
+    /// <summary>The kernel's own counters at the end, of the whole boot, but for what was read, which is what was exported. At the beginning all are zero.</summary>
+    private void WriteStats(ulong phase)
+    {
+        _message.Clear();
+        _message.Number(PerfettoFields.Stats.Phase, phase);
+        foreach (VcpuRecording vcpu in _source.Recording.Vcpus)
+        {
+            bool isEnd = phase == PerfettoFields.Stats.EndOfTrace;
+            int cpu = _message.Begin(PerfettoFields.Stats.Cpus);
+            _message.Number(PerfettoFields.Stats.Cpu, (ulong)vcpu.Number);
+            _message.Number(PerfettoFields.Stats.Entries, 0UL);
+            _message.Number(PerfettoFields.Stats.Overrun, isEnd ? _source.Losses.Of(vcpu).Ring : 0);
+            _message.Number(PerfettoFields.Stats.ReadEvents, isEnd ? _read.GetValueOrDefault(vcpu.Number) : 0);
+            _message.End(cpu);
+        }
+        _packets.Write(PerfettoFields.Packet.FtraceStats, _message.Bytes);
     }
 
     private void WriteTrack(ulong track, string name)
@@ -183,13 +236,11 @@ internal sealed class PerfettoExporter : EventExporter
         _packets.Write(PerfettoFields.Packet.TrackEvent, _message.Bytes, _source.Times.Stamp(time));
     }
 
-    private delegate void WriteRecord(ulong time, string level, ReadOnlySpan<byte> text);
+    private delegate void RecordWriter(ulong time, int level, ReadOnlySpan<byte> text);
 
     /// <summary>Records of the kernel log in the range of the trace.</summary>
-    private sealed class LogSink(ClockModel? clock, ulong from, ulong to, WriteRecord write) : IKmsgSink
+    private sealed class LogSink(ClockModel? clock, ulong from, ulong to, RecordWriter write) : IKmsgSink
     {
-        private static readonly string[] Levels = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
-
         public bool Take(in KmsgRecord record)
         {
             // Without a sample the two clocks of the guest are close: both begin with the boot.
@@ -201,7 +252,7 @@ internal sealed class PerfettoExporter : EventExporter
             if (time >= from)
             {
                 byte[] text = new byte[record.Text.Length];
-                write(time, Levels[record.Priority & 7], text.AsSpan(0, KmsgRecord.Unescape(record.Text, text)));
+                write(time, (int)(record.Priority & 7), text.AsSpan(0, KmsgRecord.Unescape(record.Text, text)));
             }
             return true;
         }

@@ -16,6 +16,8 @@ internal static class PerfettoFields
         public const int TrackEvent = 11;
         public const int InternedData = 12;
         public const int SequenceFlags = 13;
+        public const int FtraceStats = 34;
+        public const int AndroidLog = 39;
         public const int SystemInfo = 45;
         public const int TimestampClockId = 58;
         public const int TrackDescriptor = 60;
@@ -65,6 +67,41 @@ internal static class PerfettoFields
         public const int EventCategory = 22;
         public const int EventName = 23;
         public const ulong Instant = 3;
+    }
+
+    /// <summary>Of PrintFtraceEvent.</summary>
+    public static class Print
+    {
+        public const int Event = 3;
+        public const int Ip = 1;
+        public const int Text = 2;
+    }
+
+    /// <summary>Of AndroidLogPacket and its events. Times are of the real-time clock.</summary>
+    public static class Log
+    {
+        public const int Event = 1;
+        public const int Id = 1;
+        public const int Timestamp = 5;
+        public const int Tag = 6;
+        public const int Priority = 7;
+        public const int Message = 8;
+
+        /// <summary><c>LID_KERNEL</c>.</summary>
+        public const ulong Kernel = 7;
+    }
+
+    /// <summary>Of FtraceStats, and of FtraceCpuStats in it.</summary>
+    public static class Stats
+    {
+        public const int Phase = 1;
+        public const int Cpus = 2;
+        public const int Cpu = 1;
+        public const int Entries = 2;
+        public const int Overrun = 3;
+        public const int ReadEvents = 9;
+        public const ulong StartOfTrace = 1;
+        public const ulong EndOfTrace = 2;
     }
 
     /// <summary>Of InternedData, and of the strings in it.</summary>

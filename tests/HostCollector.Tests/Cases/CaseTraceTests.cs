@@ -156,7 +156,7 @@ public sealed class CaseTraceTests : IDisposable
         {
             using ProgressBar progress = new(TextWriter.Null, shown: false, TimeProvider.System);
             ExportCounts counts = exporter.Write(Open().Source(_store.Root, TraceRange.All), target, progress, CancellationToken.None);
-            Assert.Equal((70, 7, 0, 0), (counts.Events, counts.LostEvents, counts.LossesUnknown, counts.Damaged));
+            Assert.Equal((70, 7, 0, 0), (counts.Events, counts.LostEvents, counts.LossesUnknown, counts.Damage.Places));
         }
         Assert.True(target.Length > 1000);
     }
@@ -235,7 +235,7 @@ public sealed class CaseTraceTests : IDisposable
         List<int> values = [];
         List<(int, EventLoss)> losses = [];
         VcpuRecording vcpu = Assert.Single(trace.Recording.Vcpus);
-        using VcpuEvents walk = new(vcpu.Read(range, trace.Losses.Of(vcpu).Placed));
+        using VcpuEvents walk = new(vcpu.Read(range, trace.Losses.Of(vcpu).PlacedIn(TraceRange.All)));
         while (walk.TryReadNext())
         {
             values.Add(BitConverter.ToInt32(walk.Payload[8..]));

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using VsockPair.Decoding;
 
@@ -117,6 +118,43 @@ public sealed class CatalogTests
         Assert.Equal("with space"u8, names.Find(12));
         Assert.Equal("<idle>"u8, names.Find(0));
         Assert.Equal("<...>"u8, names.Find(14));
+    }
+
+    /// <summary>A name is printed with each event; numbers of threads are keys of tables.</summary>
+    [Fact]
+    public void Names_and_numbers_that_no_kernel_has_are_cut_or_left_out()
+    {
+        CommandLines names = new(Encoding.ASCII.GetBytes($"12 {new string('x', 4000)}\n4194304 last\n4194305 beyond\n-3 below\n"));
+        Assert.Equal(64, names.Find(12).Length);
+        Assert.Equal([12, 4194304], names.Names.Keys.Order());
+        string longest = new('n', 128);
+        foreach ((string system, string name, string field, bool isGood) in new[]
+        {
+            (longest, longest, longest, true), (longest + "s", "e", "f", false), ("s", longest + "e", "f", false), ("s", "e", longest + "f", false),
+        })
+        {
+            Assert.Equal(isGood, EventFormat.TryParse(system, Encoding.ASCII.GetBytes($"name: {name}\nID: 5\nformat:\n\tfield:int {field};\toffset:8;\tsize:4;\tsigned:1;\n"), out _));
+        }
+    }
+
+    /// <summary>The addresses are of the guest's choice: hashed, all of these would lie in one bucket.</summary>
+    [Fact]
+    public void Strings_are_found_by_address_however_many_there_are()
+    {
+        StringBuilder text = new();
+        for (ulong i = 0; i < 100_000; i++)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"0x{i << 32 | i:x} : \"text {i}\\n\"\n");
+        }
+        text.Append("0x500000005 : \"newer\"\nno line\n");
+        System.Diagnostics.Stopwatch watch = System.Diagnostics.Stopwatch.StartNew();
+        PrintkFormats strings = new(Encoding.ASCII.GetBytes(text.ToString()));
+        Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(3));
+        Assert.True(strings.TryFind(0x400000004, out byte[]? found));
+        Assert.Equal("text 4"u8, found);
+        Assert.True(strings.TryFind(0x500000005, out found));
+        Assert.Equal("newer"u8, found);
+        Assert.False(strings.TryFind(0x500000006, out _));
     }
 
     [Fact]

@@ -49,7 +49,7 @@ public sealed class ExportCommandTests : IDisposable
         _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 1, text: "\u001b[2J\u009b"));
         string line = (await ExportLinesAsync("txt"))[1];
         Assert.EndsWith("text=\\x1b[2J\\u{9b}", line, StringComparison.Ordinal);
-        Assert.Contains("\"text\":\"\\u001B[2J\\u009B\"", (await ExportLinesAsync("ndjson"))[0], StringComparison.Ordinal);
+        Assert.Contains("\"text\":\"\\u001B[2J\\u009B\"", (await ExportLinesAsync("ndjson"))[1], StringComparison.Ordinal);
     }
 
     /// <summary>The thread's name would begin a line that looks like an event, its text one that looks like a stack; the format is a kernel's that lies.</summary>
@@ -153,6 +153,7 @@ public sealed class ExportCommandTests : IDisposable
         string[] lines = await ExportLinesAsync("ndjson");
         Assert.Equal(
         [
+            $"{{\"guest\":\"web1\",\"boot\":\"{SampleStore.NewBoot}\",\"kernel\":\"6.12.0-amd64\",\"build_id\":null,\"clock\":\"boot\",\"cpus\":[{{\"number\":0,\"overrun\":0,\"transport\":0,\"retention\":0}}]}}",
             "{\"time\":\"2026-01-31T12:00:00.000000000Z\",\"guest_time\":100000000000,\"cpu\":0,\"pid\":77,\"comm\":\"ticker\",\"system\":\"demo\",\"event\":\"tick\",\"fields\":{\"value\":-5,\"text\":\"abc\"}}",
             "{\"time\":\"2026-01-31T12:00:00.001000000Z\",\"guest_time\":100001000000,\"cpu\":0,\"lost\":null}",
             "{\"time\":\"2026-01-31T12:00:00.001000000Z\",\"guest_time\":100001000000,\"cpu\":0,\"pid\":77,\"comm\":\"ticker\",\"system\":\"demo\",\"event\":\"tick\",\"fields\":{\"value\":1,\"text\":\"a\\\"\\n\"}}",

@@ -79,7 +79,28 @@ public sealed class PerfettoExportTests : IDisposable
         _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 2), SampleTrace.SubBufferOf(Start + 10_000_000_000, 2, 1));
         _store.WriteKmsg(SampleStore.NewBoot, 1, "6,1,98000000,-;too early\n3,2,99500000,-;disk \\x1b gone\n SUBSYSTEM=block\n6,3,200000000,-;too late\n");
         PerfettoTrace trace = await ExportAsync();
-        Assert.Equal(new PerfettoInstant(100_500_000_000, "kernel log", "err", "disk \u001b gone"), Assert.Single(trace.Instants));
+        ulong noon = (ulong)(SampleStore.Noon - DateTimeOffset.UnixEpoch).Ticks * 100;
+        Assert.Equal((noon + 500_000_000, 7u, 6u, "disk \u001b gone"), Assert.Single(trace.Log));
+        Assert.Empty(trace.Instants);
+
+        // Log packets are on the real-time clock: without one the log has a track.
+        File.Delete(StorePaths.Clock(_store.BootFolder(SampleStore.NewBoot)));
+        Directory.Delete(StorePaths.Kmsg(_store.BootFolder(SampleStore.NewBoot)), recursive: true);
+        Directory.CreateDirectory(StorePaths.Kmsg(_store.BootFolder(SampleStore.NewBoot)));
+        _store.WriteKmsg(SampleStore.NewBoot, 4, "3,4,101000000,-;disk back\n");
+        trace = await ExportAsync();
+        Assert.Empty(trace.Log);
+        Assert.Contains(new PerfettoInstant(101_000_000_000, "kernel log", "err", "disk back"), trace.Instants);
+    }
+
+    [Fact]
+    public async Task Has_the_rings_counters_of_each_vcpu()
+    {
+        _trace.WriteSegment(0, Start, SampleTrace.SubBufferOf(Start, 0, 3));
+        SampleStore.AddLosses(_store.BootFolder(SampleStore.NewBoot), new LossRecord { Time = SampleStore.Noon, Source = "ring", Stream = "cpu2", Events = 12 });
+        PerfettoTrace trace = await ExportAsync();
+        Assert.Equal([(0u, 0u, 3u), (2u, 12u, 0u)], trace.Stats[2].Select(s => (s.Number(1), s.Number(3), s.Number(9))));
+        Assert.Equal([(0u, 0u, 0u), (2u, 0u, 0u)], trace.Stats[1].Select(s => (s.Number(1), s.Number(3), s.Number(9))));
     }
 
     private async Task<PerfettoTrace> ExportAsync()

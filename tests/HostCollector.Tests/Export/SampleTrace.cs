@@ -20,21 +20,30 @@ internal sealed class SampleTrace(SampleStore store, string boot = SampleStore.N
     /// <summary>Events that fill a sub-buffer to its last byte but for less than a lost count.</summary>
     public const int MostEvents = (SubBufferBytes - SubBuffer.HeaderBytes) / EventBytes;
 
+    /// <summary>The layout of sub-buffers and of what is common to all events: without them trace-cmd guesses.</summary>
+    public static IReadOnlyDictionary<string, string> Headers { get; } = new Dictionary<string, string>
+    {
+        ["events/header_page"] = "\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n"
+            + "\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;\n\tfield: char data;\toffset:16;\tsize:4080;\tsigned:1;\n",
+        ["events/header_event"] = "# compressed entry header\n\ttype_len    :    5 bits\n\ttime_delta  :   27 bits\n\tarray       :   32 bits\n\n"
+            + "\tpadding     : type == 29\n\ttime_extend : type == 30\n\ttime_stamp : type == 31\n\tdata max type_len  == 28\n",
+    };
+
+    /// <summary>Of the event.</summary>
+    public static string Format =>
+        $"name: tick\nID: {TickId}\nformat:\n"
+        + "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n"
+        + "\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n"
+        + "\tfield:int value;\toffset:8;\tsize:4;\tsigned:1;\n\tfield:char text[8];\toffset:12;\tsize:8;\tsigned:0;\n\n"
+        + "print fmt: \"value=%d text=%s\", REC->value, REC->text\n";
+
     /// <param name="symbols">Whether the kernel's symbols are there.</param>
     /// <param name="moreSymbols">Symbols beside the two that tests look for.</param>
     public void WriteMetadata(bool symbols = true, int moreSymbols = 0)
     {
-        Dictionary<string, string> files = new()
+        Dictionary<string, string> files = new(Headers)
         {
-            ["events/header_page"] = "\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n"
-                + "\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;\n\tfield: char data;\toffset:16;\tsize:4080;\tsigned:1;\n",
-            ["events/header_event"] = "# compressed entry header\n\ttype_len    :    5 bits\n\ttime_delta  :   27 bits\n\tarray       :   32 bits\n\n"
-                + "\tpadding     : type == 29\n\ttime_extend : type == 30\n\ttime_stamp : type == 31\n\tdata max type_len  == 28\n",
-            ["events/demo/tick/format"] = $"name: tick\nID: {TickId}\nformat:\n"
-                + "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n"
-                + "\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n"
-                + "\tfield:int value;\toffset:8;\tsize:4;\tsigned:1;\n\tfield:char text[8];\toffset:12;\tsize:8;\tsigned:0;\n\n"
-                + "print fmt: \"value=%d text=%s\", REC->value, REC->text\n",
+            ["events/demo/tick/format"] = Format,
             ["saved_cmdlines"] = $"{Pid} ticker\n",
         };
         if (symbols)

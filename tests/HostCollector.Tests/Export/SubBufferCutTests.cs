@@ -38,7 +38,7 @@ public sealed class SubBufferCutTests
         Assert.Equal(0, (SampleTrace.SubBufferBytes - SubBuffer.HeaderBytes) % 24);
         Assert.False(SubBufferCut.TryMarkLoss(page, 7));
         byte[] rest = new byte[page.Length];
-        Assert.True(SubBufferCut.TrySplitFirst(page, rest));
+        Assert.True(SubBufferCut.TrySplit(page, rest, 1));
         Assert.True(SubBufferCut.TryMarkLoss(page, 7));
         Assert.Equal([(Start, 0)], Read(page));
         Assert.Equal(Enumerable.Range(1, SampleTrace.MostEvents - 1).Select(i => (Start + (ulong)i * 1000, i)), Read(rest));
@@ -49,7 +49,7 @@ public sealed class SubBufferCutTests
     public void Single_event_cannot_be_split()
     {
         byte[] page = SampleTrace.SubBufferOf(Start, 0, 1);
-        Assert.False(SubBufferCut.TrySplitFirst(page, new byte[page.Length]));
+        Assert.False(SubBufferCut.TrySplit(page, new byte[page.Length], 1));
     }
 
     private static List<(ulong Time, int Value)> Read(byte[] page)

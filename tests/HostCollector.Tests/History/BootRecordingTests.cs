@@ -64,6 +64,17 @@ public sealed class BootRecordingTests : IDisposable
     }
 
     [Fact]
+    public void Boot_that_retention_takes_meanwhile_is_a_loss_of_unknown_size()
+    {
+        WriteAll();
+        VcpuRecording vcpu = Assert.Single(Open().Vcpus);
+        Directory.Delete(_store.BootFolder(SampleStore.NewBoot), recursive: true);
+        (List<int> values, List<(int, EventLoss)> losses) = Read(vcpu, TraceRange.All);
+        Assert.Empty(values);
+        Assert.Equal([(-1, EventLoss.Unknown)], losses);
+    }
+
+    [Fact]
     public void Losses_before_the_range_are_not_in_it()
     {
         WriteAll();

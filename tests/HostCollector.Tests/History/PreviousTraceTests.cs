@@ -56,7 +56,7 @@ public sealed class PreviousTraceTests : IDisposable
         SampleStore.AddLosses(_store.BootFolder(SampleStore.OldBoot), new LossRecord { Time = SampleStore.Noon, Source = "transport", Stream = "cpu3", First = 1000, Events = 7 });
         BootRecording recording = OpenOf(SampleStore.OldBoot)!;
         LossMap losses = LossMap.Load(StoredGuest.Open(_store.Root, "web1"), recording, clock: null, TextWriter.Null);
-        Assert.Empty(losses.Of(recording.Vcpus[0]).Placed);
+        Assert.Empty(losses.Of(recording.Vcpus[0]).PlacedIn(TraceRange.All));
     }
 
     [Theory]
