@@ -93,6 +93,7 @@ public static class Constants
     // sys/resource.h
     public const int RLIMIT_DATA = 2;
     public const int RLIMIT_CORE = 4;
+    public const int RLIMIT_NOFILE = 7;
     public const int RLIMIT_AS = 9;
 
     // sys/syscall.h
@@ -105,9 +106,6 @@ public static class Constants
     public const int IOPRIO_WHO_PROCESS = 1;
     public const int IOPRIO_CLASS_IDLE = 3;
     public const int IOPRIO_CLASS_SHIFT = 13;
-
-    // sys/resource.h
-    public const int RLIMIT_NOFILE = 7;
 
     // time.h
     public const int CLOCK_REALTIME = 0;

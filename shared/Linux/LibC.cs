@@ -39,10 +39,6 @@ internal static unsafe partial class LibC
     [LibraryImport("libc", EntryPoint = "prctl", SetLastError = true)]
     internal static partial int ProcessControl(int operation, ulong argument, ulong third, ulong fourth, ulong fifth);
 
-    /// <param name="limits"><c>struct rlimit</c>: the soft and the hard limit, in this order.</param>
-    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
-    internal static partial int SetRLimit(int resource, ulong* limits);
-
     /// <summary>libc has no function of its own for <c>ioprio_set(2)</c>.</summary>
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     internal static partial long IoPrioSet(long number, long which, long who, long priority);

@@ -327,8 +327,8 @@ public static unsafe class Sys
     /// <summary>Sets the soft and the hard limit of a resource of this process (setrlimit(2)).</summary>
     public static int Limit(int resource, ulong limit)
     {
-        ulong* limits = stackalloc ulong[] { limit, limit };
-        return Result(LibC.SetRLimit(resource, limits));
+        Rlimit both = new() { Current = limit, Maximum = limit };
+        return Result(LibC.SetRlimit(resource, &both));
     }
 
     /// <summary>Sets when a file was last written.</summary>
