@@ -30,12 +30,12 @@ run() {
 
 case $tier in
     fast)
-        echo "left out here, run by make test: two measurements of compression that take 13 s each"
+        echo "left out here, run by make test: five tests that wait or measure for 12 s to 30 s each"
         run fast "${fast[*]}" --filter 'Category!=Slow'
         ;;
     all)
         # One guest inside a guest is enough for every day: the product's own test has it, the rig's is left to soak.
-        echo "left out here, run by make soak: the rig's own test of nested guests"
+        echo "left out here, run by make soak: the rig's own test of nested guests, and some tests' second guest kernel"
         run fast "${fast[*]}"
         run Vm.Tests Vm.Tests --filter 'Category!=Soak'
         ;;

@@ -66,6 +66,7 @@ public sealed class PreviousTests : IDisposable
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public void What_is_no_trace_ends_the_session_and_leaves_nothing()
     {
         byte[] part = _ring.TakeSubBuffers(2);

@@ -136,6 +136,7 @@ public sealed class CrashTests : IDisposable
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public void A_dump_that_does_not_end_is_given_up_and_the_guest_goes_on_once_QEMU_lets_it()
     {
         using FakeQmpServer qemu = _lab.StartQemu();

@@ -42,6 +42,7 @@ public sealed class UncleanBootTests : IDisposable
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public void A_panic_is_of_the_boot_that_runs_and_is_closed_once_the_next_one_has_settled()
     {
         string dead = Boot(Now.AddMinutes(-10), null, null);
