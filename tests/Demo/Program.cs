@@ -9,7 +9,7 @@ const int Vcpus = 2;
 string folder = Path.Combine(Repository.Root, "out", "demo");
 string vms = Directory.CreateTempSubdirectory("vsockpair-demo-").FullName;
 
-Step("1/6  the host: `vsockpair serve`, with small segments so that rotation can be seen");
+Step("1/7  the host: `vsockpair serve`, with small segments so that rotation can be seen, and `vsockpair watch`, which looks for crashes");
 if (Directory.Exists(folder))
 {
     Directory.Delete(folder, recursive: true);
@@ -17,27 +17,37 @@ if (Directory.Exists(folder))
 Directory.CreateDirectory(folder);
 await using CollectorProcess collector = new(Path.Combine(folder, "store"), "[Store]\nSegmentBytes=2M\n", $"hybrid:{vms}/{{name}}.vsock");
 await collector.StartAsync();
-Console.Write(collector.Output);
+await using WatchProcess watch = new(collector.Store, "", $"{vms}/{{name}}.qmp");
+await watch.StartAsync();
+Console.Write(collector.Output + watch.Output);
 
 StoredGuest stored = new(collector.Store, Name);
 LiveView view = new(stored, Vcpus);
 try
 {
-    Step($"2/6  a real guest: Linux 6.12 with {Vcpus} vCPUs under QEMU (emulated, about 5 s), `vsockpair-agent` in it");
+    Step($"2/7  a real guest: Linux 6.12 with {Vcpus} vCPUs under QEMU (emulated, about 5 s), `vsockpair-agent` in it");
     await using AgentGuest guest = await AgentGuest.StartAsync(
-        new GuestOptions { Name = Name, Cpus = Vcpus, VsockDirectory = vms, Ramoops = true, ExtraKernelArguments = "printk.devkmsg=on" });
+        new GuestOptions
+        {
+            Name = Name, Cpus = Vcpus, VsockDirectory = vms, Ramoops = true, ExtraKernelArguments = "printk.devkmsg=on",
+            // QEMU serves one client of a monitor's socket, and the rig has its own.
+            QemuArguments = ["-qmp", $"unix:{vms}/{Name}.qmp,server=on,wait=off"],
+        });
     await WatchAsync(Task.Delay(TimeSpan.FromSeconds(4)));
     Console.WriteLine(await guest.AgentLogAsync());
 
-    Step("3/6  load in the guest: scheduler events on every vCPU, 15 s");
+    Step("3/7  load in the guest: scheduler events on every vCPU, 15 s");
     await WatchAsync(guest.LoadAsync(15, 800_000));
 
-    Step("4/6  its kernel panics and reboots; the crash record survives in the guest's RAM");
+    Step("4/7  its kernel panics: `vsockpair watch` takes its memory and lets it go on; it writes its crash record into RAM and reboots");
     await guest.Guest.PanicAsync();
     await WatchAsync(guest.Guest.WaitForRebootAsync());
     await WatchAsync(Eventually.TrueAsync(
         () => stored.Boots.Any(boot => boot.PstoreFiles.Count > 0), TimeSpan.FromSeconds(60), "the crash record in the store", guest.Guest));
-    await WatchAsync(Task.Delay(TimeSpan.FromSeconds(3)));
+    Console.WriteLine("the case waits for what the new boot brings, 20 s");
+    await WatchAsync(Eventually.TrueAsync(
+        () => watch.Output.Contains(" is closed", StringComparison.Ordinal), TimeSpan.FromSeconds(120), "the case to be closed", guest.Guest));
+    Console.WriteLine(watch.Output);
     await guest.StopAgentAsync();
 }
 finally
@@ -45,13 +55,14 @@ finally
     Directory.Delete(vms, recursive: true);
 }
 
-Step("5/6  what an operator sees");
+Step("5/7  what an operator sees");
 await ShowAsync("guests");
 await ShowAsync("losses", Name);
 await ShowAsync("kmsg", Name, "-b", "-1");
+await watch.StopAsync();
 await collector.StopAsync();
 
-Step("6/6  the last seconds before the panic, for trace-cmd and KernelShark; the collector is gone, files are enough");
+Step("6/7  the last seconds before the panic, for trace-cmd and KernelShark; the collector is gone, files are enough");
 string dat = Path.Combine(folder, "last-seconds.dat");
 await ShowAsync("export", Name, "-b", "-1", "-S", "-5s", "-o", dat);
 Console.WriteLine($"\n$ trace-cmd report -i {Path.GetRelativePath(Repository.Root, dat)}");
@@ -59,6 +70,9 @@ List<string> report = [];
 await TraceCmdReport.PrintAsync(dat, report.Add);
 report.Take(12).ToList().ForEach(Console.WriteLine);
 Console.WriteLine($"… {report.Count - 12} lines …");
+
+Step("7/7  the finished case, with everything that is known of the crash");
+await ShowAsync("cases", "last");
 
 Step($"the data stays in {Path.GetRelativePath(Repository.Root, collector.Store)}");
 foreach (StoredBoot boot in stored.Boots)

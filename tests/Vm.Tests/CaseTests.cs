@@ -1,8 +1,6 @@
 using System.Diagnostics;
-using System.Globalization;
 using VsockPair.Cases;
 using VsockPair.Storage;
-using VsockPair.TestKit;
 using VsockPair.TestKit.Vm;
 using Xunit.Abstractions;
 using StoredGuest = VsockPair.Commands.StoredGuest;
@@ -60,7 +58,7 @@ public sealed class CaseTests(ITestOutputHelper output)
         }
 
         Assert.NotNull(manifest.Closed);
-        Assert.Equal(await BuildIdAsync(guest.Guest), manifest.BuildId);
+        Assert.Equal(await CaseCheck.BuildIdAsync(guest.Guest), manifest.BuildId);
         Assert.All((string[])[CasePaths.Dmesg, CasePaths.Tasks, CasePaths.Registers, CasePaths.Kmsg, CasePaths.Trace, CasePaths.Vmcore], name => Assert.Contains(manifest.Parts, p => p.Path == name && p.Complete));
         Assert.Contains(Panic, File.ReadAllText(Path.Combine(folder, CasePaths.Dmesg)), StringComparison.Ordinal);
         Assert.Equal(record, File.ReadAllBytes(Directory.GetFiles(Path.Combine(folder, CasePaths.Pstore), "dmesg-ramoops-0-*").Single()));
@@ -68,32 +66,9 @@ public sealed class CaseTests(ITestOutputHelper output)
         Assert.Equal("stream+memory", manifest.Parts.Single(p => p.Path == CasePaths.Kmsg).Source);
         Assert.Single(log, l => l.Contains(Panic, StringComparison.Ordinal));
 
-        // The last event lies close before the trigger, both on the guest's clocks.
-        List<string> events = [];
-        await TraceCmdReport.PrintAsync(Path.Combine(folder, CasePaths.Trace), events.Add);
-        double last = events.Where(l => l.Contains("sched_", StringComparison.Ordinal)).Max(TimeOf);
-        string trigger = log.Single(l => l.Contains(Trigger, StringComparison.Ordinal));
-        double triggered = double.Parse(trigger[(trigger.IndexOf('[', StringComparison.Ordinal) + 1)..trigger.IndexOf(']', StringComparison.Ordinal)], CultureInfo.InvariantCulture);
-        Clocks.ClockModel clock = Clocks.ClockModel.Load(StoredGuest.Open(store, "web1").Boots.Single(b => b.Name == dead), TextWriter.Null)!;
-        double onTraceClock = clock.BootAtLocal((long)(triggered * 1e9)).Nanoseconds / 1e9;
-        output.WriteLine($"last event {(onTraceClock - last) * 1000:F1} ms before the trigger, out of {manifest.Parts.Single(p => p.Path == CasePaths.Trace).Source}");
-        Assert.True(last > onTraceClock - 0.05, $"last event at {last}, trigger at {onTraceClock}");
+        await CaseCheck.TraceReachesAsync(store, happened, CasePaths.Folder(store, happened.Id), Trigger, output);
     }
 
     private static CaseManifest Assemble(string store, CaseEvent happened, bool final) => CaseAssembly.Run(
         new CaseSource(store, CasePaths.Folder(store, happened.Id), happened, new CaseLimits(), TimeProvider.System, TextWriter.Null), final, new VmlinuxSearch(store, new Options.WatchOptions()));
-
-    private static async Task<string> BuildIdAsync(Guest guest)
-    {
-        byte[] notes = await guest.ReadFileAsync("/sys/kernel/notes");
-        int name = notes.AsSpan().IndexOf("GNU\0"u8);
-        return Convert.ToHexStringLower(notes.AsSpan(name + 4, 20));
-    }
-
-    private static double TimeOf(string line)
-    {
-        int bracket = line.IndexOf(']', StringComparison.Ordinal);
-        int colon = line.IndexOf(':', bracket);
-        return double.Parse(line[(bracket + 1)..colon], NumberStyles.Float, CultureInfo.InvariantCulture);
-    }
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using VsockPair.Cases;
 using VsockPair.Listening;
 using VsockPair.Storage;
@@ -27,13 +26,13 @@ public sealed class WatchTests(ITestOutputHelper output)
 
         await guest.Guest.PanicAsync();
         await guest.Guest.WaitForRebootAsync();
-        CaseEvent released = Cases(store).Single();
+        CaseEvent released = CaseCheck.Cases(store).Single();
         output.WriteLine($"{released}");
         Assert.Equal((CaseKinds.Panic, "continue", dead, 0L), (released.Kind, released.Action, released.Boot, released.Repeats));
         Assert.Equal(("auto", MemoryTaken.Full, CaseFormats.Kdump, null), (released.Memory!.Policy, released.Memory.Taken, released.Memory.Format, released.Memory.Reason));
         Assert.InRange(released.Memory.PausedSeconds, 0.1, 30);
 
-        await lab.AwaitAsync(guest, () => Cases(store).Single().Announced is not null, TimeSpan.FromSeconds(120), "the case to be closed");
+        await lab.AwaitAsync(guest, () => CaseCheck.Cases(store).Single().Announced is not null, TimeSpan.FromSeconds(120), "the case to be closed");
         string folder = CasePaths.Folder(store, released.Id);
         CaseManifest manifest = DurableFile.TryRead(CasePaths.Manifest(folder), CaseJson.Default.CaseManifest)!;
         output.WriteLine(string.Join(", ", manifest.Parts.Select(p => $"{p.Path} {p.Bytes} {p.Source}")));
@@ -51,7 +50,7 @@ public sealed class WatchTests(ITestOutputHelper output)
         await using Lab lab = new();
         await lab.Collector.StartAsync();
         await lab.AddWatch("[Store]\nKeepFree=0%\n[Watch]\nMemory=mini\nDumpsPerHour=10\nDumpsPerDay=10\n").StartAsync();
-        AgentGuest guest = await lab.StartGuestAsync(lab.WithQmp(new GuestOptions { Cpus = 2, Name = "web1" }));
+        AgentGuest guest = await lab.StartGuestAsync(lab.WithQmp(new GuestOptions { Cpus = 2, MemoryMiB = 16384, Name = "web1" }));
         await lab.WaitForStreamsAsync(guest);
         await lab.Watch.KillAsync();
 
@@ -61,10 +60,11 @@ public sealed class WatchTests(ITestOutputHelper output)
         await lab.Watch.StartAsync();
         await guest.Guest.WaitForRebootAsync();
         string store = lab.Collector.Store;
-        CaseEvent released = Cases(store).Single();
+        CaseEvent released = CaseCheck.Cases(store).Single();
         output.WriteLine($"{released}");
         Assert.InRange(released.Released!.Value - start, TimeSpan.Zero, TimeSpan.FromSeconds(15));
         Assert.Equal((MemoryTaken.Mini, CaseFormats.Elf), (released.Memory!.Taken, released.Memory.Format));
+        Assert.InRange(released.Memory.PausedSeconds, 0, 2);
         FileInfo vmcore = new(Path.Combine(CasePaths.Folder(store, released.Id), CasePaths.Vmcore));
         output.WriteLine($"vmcore: {vmcore.Length} bytes\n{lab.Watch.Output}");
         Assert.InRange(vmcore.Length, 100_000, 64 << 20);
@@ -73,7 +73,4 @@ public sealed class WatchTests(ITestOutputHelper output)
         Assert.Contains("Kernel panic - not syncing: sysrq triggered crash", File.ReadAllText(dmesg), StringComparison.Ordinal);
         Assert.Equal(0, await lab.Watch.StopAsync());
     }
-
-    private static IReadOnlyList<CaseEvent> Cases(string store) =>
-        [.. Directory.GetDirectories(StorePaths.Cases(store)).Select(f => JsonSerializer.Deserialize(File.ReadAllBytes(CasePaths.Event(f)), CaseJson.Default.CaseEvent)!)];
 }

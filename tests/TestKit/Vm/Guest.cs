@@ -169,10 +169,17 @@ public sealed class Guest : IAsyncDisposable
         LimitAsync(limit => _console.WaitForAsync(text, start, limit), timeout, $"'{text}' on the console", cancellationToken);
 
     /// <summary>Crashes the guest's kernel; returns when its panic is on the console. By itself the guest then reboots after 1 s.</summary>
-    public async Task PanicAsync()
+    /// <param name="commands">Shell commands that do it.</param>
+    /// <param name="then">What the host does for it, once they were given.</param>
+    public async Task PanicAsync(string commands = "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger", Func<Task>? then = null)
     {
         int start = ConsoleText.Length;
-        Task command = _commands.RunAsync("echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger", default, CancellationToken.None);
+        Task command = _commands.RunAsync(commands, default, CancellationToken.None);
+        if (then is not null)
+        {
+            await command;
+            await then();
+        }
         await WaitForConsoleAsync("Kernel panic - not syncing", DefaultTimeout, start);
         ForgetOutcome(command);
     }

@@ -42,6 +42,9 @@ public sealed record GuestOptions
     /// <summary>The devices by which the guest tells of a panic, and where its kernel describes itself: pvpanic-pci and vmcoreinfo.</summary>
     public bool CrashDevices { get; init; } = true;
 
+    /// <summary>pvpanic as an ISA device, which ACPI tells of, instead of the one on the PCI bus.</summary>
+    public bool IsaPanicDevice { get; init; }
+
     /// <summary>QEMU stops a panicking guest before it writes its crash record, until somebody sends <c>cont</c>.</summary>
     public bool PauseOnPanic { get; init; }
 

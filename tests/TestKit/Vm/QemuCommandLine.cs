@@ -59,7 +59,7 @@ internal static class QemuCommandLine
         ];
         if (options.CrashDevices)
         {
-            arguments.AddRange(["-device", "pvpanic-pci", "-device", "vmcoreinfo"]);
+            arguments.AddRange(["-device", options.IsaPanicDevice ? "pvpanic" : "pvpanic-pci", "-device", "vmcoreinfo"]);
         }
 
         arguments.AddRange(options.InstructionCounting
