@@ -39,14 +39,13 @@ internal sealed class CaseRetention(string store, StoreOptions storeOptions, Wat
             closed.Remove(old);
         }
         held -= RemoveMemory(closed, () => held - options.CaseQuota, nameof(WatchOptions.CaseQuota));
-        foreach (Held whole in closed.ToArray())
+        // An open case may hold more than all of the quota: logs and traces of others, which are small, do not pay for that.
+        Held[] left = [.. closed.Select(c => c with { Bytes = c.Case.BlocksOf() })];
+        long heldByClosed = left.Sum(c => c.Bytes);
+        foreach (Held whole in left.TakeWhile(_ => heldByClosed > options.CaseQuota))
         {
-            if (held <= options.CaseQuota)
-            {
-                break;
-            }
-            held -= Remove(whole with { Bytes = whole.Case.BlocksOf() }, nameof(WatchOptions.CaseQuota));
-            closed.Remove(whole);
+            heldByClosed -= Remove(whole, nameof(WatchOptions.CaseQuota));
+            closed.RemoveAll(c => c.Case == whole.Case);
         }
         RemoveMemory(closed, MissingRoom, nameof(StoreOptions.KeepFree));
     }

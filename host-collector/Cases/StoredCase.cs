@@ -17,8 +17,8 @@ internal sealed record StoredCase(string Folder, CaseEvent Event, CaseManifest? 
 
     public string Id => Path.GetFileName(Folder);
 
-    /// <summary>More may come to it.</summary>
-    public bool IsOpen => Manifest?.Closed is null;
+    /// <summary>More may come to it. A case whose last assembly failed is told as it is, and over.</summary>
+    public bool IsOpen => Manifest?.Closed is null && Event.Announced is null;
 
     /// <summary>Newest first.</summary>
     public static IReadOnlyList<string> Ids(string store)

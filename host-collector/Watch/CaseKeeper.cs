@@ -175,7 +175,7 @@ internal sealed class CaseKeeper(string guest, CollectorOptions options, CaseFol
     /// <summary>Opens a case, or counts the event in the one that it belongs to.</summary>
     private void Note(string kind, EventRun run, MachineIdentity machine)
     {
-        if (_current is not null && (cases.Now - _current.Event.Time).Duration() < RepeatWindow)
+        if (_current is not null && _current.Event.Kind == kind && (cases.Now - _current.Event.Time).Duration() < RepeatWindow)
         {
             _current.AddRepeats(run.Count);
             return;

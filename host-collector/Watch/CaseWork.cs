@@ -13,8 +13,8 @@ internal sealed class CaseWork(CollectorOptions options, CaseChild child, ILogge
 {
     private const int MostOutput = 4096;
 
-    /// <summary>A large vmcore is searched at idle priority.</summary>
-    private static readonly TimeSpan AssembleLimit = TimeSpan.FromMinutes(5);
+    /// <summary>More than the child's own limits together (<see cref="Cases.CaseLimits"/>), so that it can say what it had no time for.</summary>
+    private static readonly TimeSpan AssembleLimit = TimeSpan.FromMinutes(30);
 
     private static readonly TimeSpan ExecLimit = TimeSpan.FromMinutes(1);
 

@@ -87,6 +87,10 @@ public sealed class UncleanBootTests : IDisposable
         Assert.Contains("has not been heard of for", e.Detail, StringComparison.Ordinal);
         Thread.Sleep(3000);
         Assert.Single(_lab.Cases);
+        // Not a second word of the same crash.
+        qemu.Panic();
+        CaseEvent panic = _lab.AwaitCase(c => c is { Kind: CaseKinds.Panic, Released: not null }, "the panic");
+        Assert.Equal((0L, "running"), (panic.Repeats, qemu.State));
     }
 
     private string Boot(DateTimeOffset started, DateTimeOffset? ended, string? reason)

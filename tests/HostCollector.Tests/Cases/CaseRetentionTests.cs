@@ -58,6 +58,26 @@ public sealed class CaseRetentionTests : IDisposable
     }
 
     [Fact]
+    public void An_open_case_over_the_quota_costs_no_other_its_log()
+    {
+        string[] closed = [AddCase(0), AddCase(1)];
+        AddCase(2, closed: false);
+        Run(new WatchOptions { CaseQuota = MemoryBytes / 2 });
+        Assert.Equal(3, StoredCase.Ids(_store).Count);
+        Assert.All(closed, id => Assert.False(HasMemory(id)));
+    }
+
+    [Fact]
+    public void A_case_that_was_told_and_could_not_be_closed_is_no_longer_open()
+    {
+        string id = AddCase(0, closed: false);
+        string path = CasePaths.Event(CasePaths.Folder(_store, id));
+        DurableFile.Replace(path, DurableFile.TryRead(path, CaseJson.Default.CaseEvent)! with { Announced = _clock.GetUtcNow() }, CaseJson.Default.CaseEvent);
+        Run(new WatchOptions { CaseQuota = 1 });
+        Assert.Empty(StoredCase.Ids(_store));
+    }
+
+    [Fact]
     public void A_host_clock_that_is_set_removes_nothing()
     {
         AddCase(0);
