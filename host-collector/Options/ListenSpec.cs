@@ -50,7 +50,7 @@ public abstract record ListenSpec
     private static ListenSpec? TryParseHybrid(string text, out string fault)
     {
         string path = text[HybridPrefix.Length..];
-        if (!PathTemplate.TryParse(path, out PathTemplate? template, out fault))
+        if (!PathTemplate.TryParse(path, text, out PathTemplate? template, out fault))
         {
             return null;
         }

@@ -5,13 +5,14 @@ public sealed record PathTemplate(string Before, string After)
 {
     public const string NamePlace = "{name}";
 
+    /// <param name="spec">What a fault names: the path, or more.</param>
     /// <param name="template">Null when the path has no place for a name.</param>
     /// <returns>False when it has more than one.</returns>
-    public static bool TryParse(string path, out PathTemplate? template, out string fault)
+    public static bool TryParse(string path, string spec, out PathTemplate? template, out string fault)
     {
         int place = path.IndexOf(NamePlace, StringComparison.Ordinal);
         bool again = place >= 0 && path.IndexOf(NamePlace, place + 1, StringComparison.Ordinal) >= 0;
-        fault = again ? $"\"{path}\": {NamePlace} may stand only once in a path" : "";
+        fault = again ? $"\"{spec}\": {NamePlace} may stand only once in a path" : "";
         template = place < 0 || again ? null : new PathTemplate(path[..place], path[(place + NamePlace.Length)..]);
         return !again;
     }

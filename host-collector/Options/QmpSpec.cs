@@ -34,7 +34,7 @@ public abstract record QmpSpec
     /// <param name="fault">What is wrong and what would be right, when the answer is null.</param>
     public static QmpSpec? TryParseTemplate(string text, out string fault)
     {
-        if (!PathTemplate.TryParse(text, out PathTemplate? template, out fault))
+        if (!PathTemplate.TryParse(text, text, out PathTemplate? template, out fault))
         {
             return null;
         }

@@ -20,17 +20,9 @@ internal sealed class CollectorStore : IDisposable
         Limits = new StoreLimits(options.Store);
         foreach (string folder in (string[])[Folder, StorePaths.Metadata(Folder), StorePaths.Identity(Folder), StorePaths.Guests(Folder)])
         {
-            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
+            Directory.CreateDirectory(folder, StoreLock.FolderMode);
         }
-        try
-        {
-            // FileShare.None is flock(LOCK_EX | LOCK_NB): it ends with the process, however that dies.
-            _lock = new FileStream(Path.Combine(Folder, ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        }
-        catch (IOException e)
-        {
-            throw new IOException($"{Folder}: another collector works on this store, or it cannot be locked ({e.Message}). Stop that one, or give another --store.", e);
-        }
+        _lock = StoreLock.Take(Folder, ".lock", "collector");
         Reserve = new DiskReserve(Folder);
         Reserve.TryFill();
         Log = log;

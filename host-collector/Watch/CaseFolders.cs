@@ -38,7 +38,7 @@ internal sealed class CaseFolders(CollectorOptions options, TimeProvider time)
     /// <exception cref="IOException">The disk takes neither.</exception>
     public CaseFolder Create(CaseEvent caseEvent)
     {
-        Directory.CreateDirectory(StorePaths.Cases(Store), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
+        Directory.CreateDirectory(StorePaths.Cases(Store), StoreLock.FolderMode);
         for (int number = 0; ; number++)
         {
             string id = CasePaths.Id(caseEvent.Time, caseEvent.Guest, number);

@@ -26,7 +26,7 @@ internal sealed class IdentityFolder
 
     public void Publish(string guest, IMachine machine, long memoryBytes)
     {
-        Directory.CreateDirectory(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
+        Directory.CreateDirectory(_folder, StoreLock.FolderMode);
         MachineIdentity identity = machine.Identity;
         lock (_gate)
         {

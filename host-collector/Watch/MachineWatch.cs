@@ -105,7 +105,7 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
         {
             long bytes = await machine.QueryMemoryBytesAsync(stop).ConfigureAwait(false);
             _status = _status with { MemoryBytes = bytes };
-            Publish(machine, guest);
+            PublishIdentity(guest, machine);
             parts.Log.MachineConnected(guest, identity.Source, identity.Cid?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not known");
             Publish(WatchEvent.MachineConnected, guest);
             await keeper.AdoptAsync(machine, stop).ConfigureAwait(false);
@@ -142,6 +142,20 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
         }
     }
 
+    /// <summary>Who it is, and what would become of a crash, which may change while it runs. A full disk is no reason to let a crash go by.</summary>
+    private void PublishIdentity(string guest, IMachine machine)
+    {
+        _status = _status with { Checks = machine.Checks };
+        try
+        {
+            parts.Identities.Publish(guest, machine, _status.MemoryBytes ?? 0);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            parts.Log.IdentityNotWritten(guest, e.Message);
+        }
+    }
+
     private async Task LookUntilGoneAsync(IMachine machine, string guest, CaseKeeper keeper, HangRule hang, CancellationToken stop)
     {
         while (!machine.Events.Completion.IsCompleted)
@@ -158,7 +172,7 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
             Count(state, runs);
             if (!ReferenceEquals(machine.Checks, _status.Checks))
             {
-                Publish(machine, guest);
+                PublishIdentity(guest, machine);
             }
             await keeper.LookAsync(machine, state, stop).ConfigureAwait(false);
             if (hang.Finds(state, keeper.Began) is string detail)
@@ -218,13 +232,6 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
         {
             order.Result.TrySetException(new MachineException(reason));
         }
-    }
-
-    /// <summary>Who it is, and what would become of a crash, which may change while it runs.</summary>
-    private void Publish(IMachine machine, string guest)
-    {
-        _status = _status with { Checks = machine.Checks };
-        parts.Identities.Publish(guest, machine, _status.MemoryBytes ?? 0);
     }
 
     private void Publish(string what, string guest) => parts.Feed.Publish(new WatchEvent { Time = parts.Time.GetUtcNow(), Event = what, Guest = guest });

@@ -12,16 +12,8 @@ internal sealed class WatchStore : IDisposable
     public WatchStore(CollectorOptions options)
     {
         string folder = options.StoreDirectory;
-        Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
-        try
-        {
-            // FileShare.None is flock(LOCK_EX | LOCK_NB): it ends with the process, however that dies.
-            _lock = new FileStream(Path.Combine(folder, ".watch.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        }
-        catch (IOException e)
-        {
-            throw new IOException($"{folder}: another vsockpair watch works on this store, or it cannot be locked ({e.Message}). Stop that one, or give another --store.", e);
-        }
+        Directory.CreateDirectory(folder, StoreLock.FolderMode);
+        _lock = StoreLock.Take(folder, ".watch.lock", "vsockpair watch");
         Socket = StorePaths.WatchSocket(folder);
     }
 

@@ -95,6 +95,7 @@ public abstract class ServiceProcess : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        GC.SuppressFinalize(this);
         if (_process is { HasExited: false })
         {
             await KillAsync();

@@ -1,4 +1,5 @@
 using VsockPair.Cases;
+using VsockPair.Functional.Tests.Collector;
 using VsockPair.Storage;
 using VsockPair.TestKit.Qmp;
 

@@ -46,6 +46,7 @@ public sealed class QmpMachineTests : IDisposable
         using FakeQmpServer qemu = new(Path) { Cid = 3 };
         await using QmpMachine machine = await ConnectAsync();
         using Fd file = Open("core");
+        await machine.QueryMemoryBytesAsync(NoStop);
         await machine.DumpAsync(file, "core", new MemoryCapture.Progress(_ => { }), NoStop);
         await machine.ReadNotesAsync(NoStop);
         Assert.False(await machine.ReadMemoryAsync(1 << 20, new byte[4096], NoStop));

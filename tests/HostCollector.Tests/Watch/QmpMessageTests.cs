@@ -76,7 +76,7 @@ public sealed class QmpMessageTests(ITestOutputHelper output)
     [Trait("Category", "Fuzz")]
     public void Mutated_lines_are_read_without_harm()
     {
-        int cases = Fuzz.Cases(1);
+        int cases = Fuzz.Cases(0.1);
         Mutator mutator = new(Fuzz.Seed + 40);
         byte[][] lines = [.. QmpLine.All.Select(l => Encoding.UTF8.GetBytes(l))];
         int accepted = 0;
