@@ -96,7 +96,7 @@ public sealed class LibvirtTests(ITestOutputHelper output)
 
         string fix = Identity(store)!.Host!.Single(c => c.Check == HostChecks.PanicAction).Fix;
         await libvirt.VirshAsync(fix.Split(' ')[1..]);
-        await lab.AwaitAsync(guest, () => Identity(store)!.Host!.Single(c => c.Check == HostChecks.PanicAction).Ok, TimeSpan.FromSeconds(30), "the check to pass");
+        await lab.AwaitAsync(guest, () => Identity(store)!.Host!.Single(c => c.Check == HostChecks.PanicAction).Ok == true, TimeSpan.FromSeconds(30), "the check to pass");
         await libvirt.VirshAsync("set-lifecycle-action", "web1", "crash", "destroy", "--live");
 
         await guest.Guest.PanicAsync();

@@ -37,13 +37,12 @@ public sealed class LibvirtDumpsTests : IDisposable
         Assert.Equal(longName, LibvirtDumps.Find(_folder, 3, "abcdefghijklmnopqrstuvwxyz", Crashed));
     }
 
-    /// <summary>/dev/shm is another file system than any folder of a store.</summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task A_dump_moves_into_the_case_from_whatever_disk(bool isElsewhere)
     {
-        string from = isElsewhere ? Directory.CreateTempSubdirectory("/dev/shm/vsockpair-dumps-").FullName : _folder;
+        string from = isElsewhere ? Elsewhere() : _folder;
         try
         {
             byte[] content = [0x7f, (byte)'E', (byte)'L', (byte)'F', .. new byte[100_000]];
@@ -75,7 +74,7 @@ public sealed class LibvirtDumpsTests : IDisposable
         CaseFolder file = Case();
         Assert.Contains("neither an ELF core", (await Assert.ThrowsAsync<MachineException>(() => AdoptedDump.TakeAsync(text, file, Options(0), NotPublished, CancellationToken.None))).Message, StringComparison.Ordinal);
         Assert.True(File.Exists(text));
-        string elsewhere = Directory.CreateTempSubdirectory("/dev/shm/vsockpair-dumps-").FullName;
+        string elsewhere = Elsewhere();
         try
         {
             string dump = Path.Combine(elsewhere, "dump");
@@ -89,6 +88,9 @@ public sealed class LibvirtDumpsTests : IDisposable
             Directory.Delete(elsewhere, recursive: true);
         }
     }
+
+    /// <summary>/dev/shm is another file system than the one of temporary folders.</summary>
+    private static string Elsewhere() => Directory.CreateDirectory($"/dev/shm/vsockpair-dumps-{Guid.NewGuid():N}").FullName;
 
     private static void NotPublished(Linux.Fd target, CaseFolder file) => Assert.Fail("it was published");
 

@@ -38,7 +38,9 @@ public sealed class LibvirtHost : IAsyncDisposable
                 sleep 0.2
             done
             rm -f run/qemu/driver.pid
-            kill -KILL $(cat run/qemu/*.pid)
+            for file in run/qemu/*.pid; do
+                [ ! -f "$file" ] || kill -KILL $(cat "$file") || true
+            done
             touch ended
         ) >/dev/null 2>&1 &
         exec libvirtd
