@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using Mono.Unix.Native;
 using VsockPair.Linux;
 using VsockPair.Memory;
@@ -32,15 +33,23 @@ internal static class AdoptedDump
             throw new MachineException(reason);
         }
         using Fd target = MemoryCapture.CreatePartial(file);
-        await using (FileStream from = new(dump, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0))
-        await using (FileStream to = new(file.PartialVmcore, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0))
+        try
         {
+            await using FileStream from = Stream(source, FileAccess.Read);
+            await using FileStream to = Stream(target, FileAccess.Write);
             await from.CopyToAsync(to, CopyBytes, stop).ConfigureAwait(false);
+        }
+        catch
+        {
+            File.Delete(file.PartialVmcore);
+            throw;
         }
         publish(target, file);
         File.Delete(dump);
         return format;
     }
+
+    private static FileStream Stream(Fd file, FileAccess access) => new(new SafeFileHandle(file.Value, ownsHandle: false), access, bufferSize: 0);
 
     private static void Take(string path)
     {

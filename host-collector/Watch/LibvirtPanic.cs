@@ -8,7 +8,7 @@ internal sealed class LibvirtPanic(LibvirtMachine machine, DomainXml xml) : IMan
     /// <summary>A domain that stands so long without libvirt being at work on it: its dump has failed, and it does no more.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
-    public string Reason => $"on_crash of this domain is {xml.OnCrash}: libvirt had ended it before its memory could be read; {DomainXml.PreserveCommand(machine.Domain.Argument)}";
+    public string Reason => $"on_crash of this domain is {xml.OnCrash}, so libvirt had ended it before its memory could be read; to change that: {DomainXml.PreserveCommand(machine.Domain.Argument)}";
 
     public async Task<ManagedOutcome> WaitAsync(DateTimeOffset crashed, CancellationToken stop)
     {

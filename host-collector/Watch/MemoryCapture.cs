@@ -73,8 +73,8 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
         }
         catch (Exception e) when (e is MachineException or IOException or UnauthorizedAccessException)
         {
-            log.MemoryNotTaken(file.Id, MemoryTaken.None, e.Message);
-            return new CaseMemory(name, MemoryTaken.None, null, $"the dump {outcome.Dump} stays where it is: {e.Message}", 0);
+            log.MemoryNotTaken(file.Id, MemoryTaken.None, $"{outcome.Dump}: {e.Message}");
+            return new CaseMemory(name, MemoryTaken.None, null, $"libvirt's dump {outcome.Dump} is not in this case: {e.Message}", 0);
         }
     }
 

@@ -80,7 +80,7 @@ public sealed class LibvirtTests(ITestOutputHelper output)
         await using LibvirtHost libvirt = await LibvirtHost.StartAsync();
         await using Lab lab = new();
         await lab.Collector.StartAsync();
-        await lab.AddWatch(NoBrake, libvirt).StartAsync();
+        await lab.AddWatch(NoBrake + "Memory=mini\n", libvirt).StartAsync();
         AgentGuest guest = await lab.StartDomainAsync(libvirt, new GuestOptions { Cpus = 2, Name = "web1" }, "restart");
         await lab.WaitForStreamsAsync(guest);
         string store = lab.Collector.Store;
@@ -97,10 +97,18 @@ public sealed class LibvirtTests(ITestOutputHelper output)
         string fix = Identity(store)!.Host!.Single(c => c.Check == HostChecks.PanicAction).Fix;
         await libvirt.VirshAsync(fix.Split(' ')[1..]);
         await lab.AwaitAsync(guest, () => Identity(store)!.Host!.Single(c => c.Check == HostChecks.PanicAction).Ok == true, TimeSpan.FromSeconds(30), "the check to pass");
-        await libvirt.VirshAsync("set-lifecycle-action", "web1", "crash", "destroy", "--live");
-
+        await lab.WaitForStreamsAsync(guest);
         await guest.Guest.PanicAsync();
-        await lab.AwaitAsync(guest, () => Cases(store).Count == 2 && Cases(store).All(c => c.Memory is not null), TimeSpan.FromSeconds(60), "the second case");
+        await guest.Guest.WaitForRebootAsync();
+        CaseEvent kept = Cases(store).MaxBy(c => c.Time)!;
+        output.WriteLine($"{kept}");
+        Assert.Equal((MemoryTaken.Mini, "continue"), (kept.Memory!.Taken, kept.Action));
+        await ClosedAsync(lab, guest, kept.Id);
+        Assert.Contains("Kernel panic - not syncing: sysrq triggered crash", File.ReadAllText(Path.Combine(CasePaths.Folder(store, kept.Id), CasePaths.Dmesg)), StringComparison.Ordinal);
+
+        await libvirt.VirshAsync("set-lifecycle-action", "web1", "crash", "destroy", "--live");
+        await guest.Guest.PanicAsync();
+        await lab.AwaitAsync(guest, () => Cases(store).Count == 3 && Cases(store).All(c => c.Memory is not null), TimeSpan.FromSeconds(60), "the third case");
         CaseEvent destroyed = Cases(store).MaxBy(c => c.Time)!;
         output.WriteLine($"{destroyed}");
         Assert.Equal((CaseKinds.Panic, MemoryTaken.None, null), (destroyed.Kind, destroyed.Memory!.Taken, destroyed.Action));
