@@ -263,6 +263,10 @@ internal sealed class CaseKeeper(string guest, CollectorOptions options, CaseFol
         memory ??= await capture.TakeAsync(machine, file, _memory, asked: false, NoProgress, late.Token).ConfigureAwait(false);
         if (machine.Events.Completion.IsCompleted && memory.Taken == MemoryTaken.None)
         {
+            if (machine.ManagedPanic is IManagedPanic ended && await SeeToManagedAsync(ended, file, stop).ConfigureAwait(false))
+            {
+                return;
+            }
             Leave();
             return;
         }

@@ -27,7 +27,7 @@ internal sealed class LibvirtMachine : IMachine
 
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(50);
 
-    /// <summary><c>virsh set-lifecycle-action</c> tells nobody; a crash always reads it anew.</summary>
+    /// <summary><c>virsh set-lifecycle-action</c> tells nobody. A crash reads it anew, unless the domain is gone by then.</summary>
     private static readonly TimeSpan XmlAge = TimeSpan.FromSeconds(10);
 
     /// <summary>Never full for long: the inbox counts what comes, and libvirt's thread must not wait.</summary>
@@ -60,7 +60,8 @@ internal sealed class LibvirtMachine : IMachine
 
     public bool IsGone => _isGone;
 
-    public IManagedPanic? ManagedPanic => _xml.OnCrash == DomainXml.Preserve ? null : new LibvirtPanic(this, _xml);
+    /// <summary>A domain that is gone was ended by libvirt, whatever was known of its on_crash: that may have been changed a moment ago.</summary>
+    public IManagedPanic? ManagedPanic => _xml.OnCrash == DomainXml.Preserve && !_isGone ? null : new LibvirtPanic(this, _xml);
 
     /// <summary>Of this run of the domain.</summary>
     public uint Id => _id;

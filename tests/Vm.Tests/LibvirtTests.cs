@@ -107,6 +107,7 @@ public sealed class LibvirtTests(ITestOutputHelper output)
         Assert.Contains("Kernel panic - not syncing: sysrq triggered crash", File.ReadAllText(Path.Combine(CasePaths.Folder(store, kept.Id), CasePaths.Dmesg)), StringComparison.Ordinal);
 
         await libvirt.VirshAsync("set-lifecycle-action", "web1", "crash", "destroy", "--live");
+        await lab.AwaitAsync(guest, () => Identity(store)!.Host!.Single(c => c.Check == HostChecks.PanicAction).Text.Contains("destroy", StringComparison.Ordinal), TimeSpan.FromSeconds(30), "the check to fail again");
         await guest.Guest.PanicAsync();
         await lab.AwaitAsync(guest, () => Cases(store).Count == 3 && Cases(store).All(c => c.Memory is not null), TimeSpan.FromSeconds(60), "the third case");
         CaseEvent destroyed = Cases(store).MaxBy(c => c.Time)!;
