@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Xml;
 using VsockPair.Listening;
 using VsockPair.Storage;
 
@@ -15,8 +14,6 @@ internal sealed record DomainXml(uint? Cid, string OnCrash, bool HasPanicDevice,
     /// <summary>A domain without the element; libvirt always writes it.</summary>
     private const string DefaultOnCrash = "destroy";
 
-    private static readonly XmlReaderSettings Settings = new() { DtdProcessing = DtdProcessing.Prohibit, XmlResolver = null, IgnoreComments = true, IgnoreWhitespace = true };
-
     /// <summary>libvirt takes the memory by itself.</summary>
     public bool IsDumpedByLibvirt => OnCrash.StartsWith(CoredumpPrefix, StringComparison.Ordinal);
 
@@ -26,25 +23,13 @@ internal sealed record DomainXml(uint? Cid, string OnCrash, bool HasPanicDevice,
         DomainXml found = new(null, DefaultOnCrash, false, false);
         try
         {
-            using XmlReader reader = XmlReader.Create(new StringReader(text), Settings);
-            List<string> path = [];
-            while (reader.Read())
+            XmlTags tags = new(text);
+            while (tags.Read())
             {
-                switch (reader.NodeType)
-                {
-                    case XmlNodeType.Element:
-                        path.RemoveRange(reader.Depth, path.Count - reader.Depth);
-                        // What others keep in <metadata> has namespaces of its own.
-                        path.Add(reader.NamespaceURI.Length == 0 ? reader.Name : "");
-                        found = found.WithElement(string.Join('/', path), reader);
-                        break;
-                    case XmlNodeType.Text when string.Join('/', path.Take(reader.Depth)) == "domain/on_crash":
-                        found = found with { OnCrash = reader.Value.Trim() };
-                        break;
-                }
+                found = found.With(ref tags);
             }
         }
-        catch (XmlException e)
+        catch (FormatException e)
         {
             throw new MachineException($"libvirt's XML of the domain cannot be read: {e.Message}", e);
         }
@@ -72,11 +57,13 @@ internal sealed record DomainXml(uint? Cid, string OnCrash, bool HasPanicDevice,
         ? $"libvirt takes the memory itself and ends the guest before it can write its own crash record (on_crash is {OnCrash})"
         : $"libvirt throws the memory away when the guest panics (on_crash is {OnCrash})";
 
-    private DomainXml WithElement(string path, XmlReader reader) => path switch
+    private DomainXml With(ref XmlTags tags) => (tags.Path, tags.Text) switch
     {
-        "domain/devices/panic" => this with { HasPanicDevice = true },
-        "domain/features/vmcoreinfo" => this with { HasVmcoreinfo = reader.GetAttribute("state") is null or "on" },
-        "domain/devices/vsock/cid" when uint.TryParse(reader.GetAttribute("address"), NumberStyles.None, CultureInfo.InvariantCulture, out uint cid) && cid > 2 => this with { Cid = cid },
+        ("domain/on_crash", string action) => this with { OnCrash = action },
+        ("domain/devices/panic", null) => this with { HasPanicDevice = true },
+        ("domain/features/vmcoreinfo", null) => this with { HasVmcoreinfo = !tags.TryGetAttribute("state", out string? state) || state == "on" },
+        ("domain/devices/vsock/cid", null)
+            when tags.TryGetAttribute("address", out string? address) && uint.TryParse(address, NumberStyles.None, CultureInfo.InvariantCulture, out uint cid) && cid > 2 => this with { Cid = cid },
         _ => this,
     };
 }

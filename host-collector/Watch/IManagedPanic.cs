@@ -8,6 +8,7 @@ internal interface IManagedPanic
 
     /// <summary>Waits until the manager is through with a panic.</summary>
     /// <param name="crashed">When it was told.</param>
+    /// <exception cref="MachineException">The manager is gone itself.</exception>
     Task<ManagedOutcome> WaitAsync(DateTimeOffset crashed, CancellationToken stop);
 }
 

@@ -24,6 +24,11 @@ internal sealed class LibvirtPanic(LibvirtMachine machine, DomainXml xml) : IMan
             idle = await machine.HasJobAsync(stop).ConfigureAwait(false) ? TimeSpan.Zero : idle + Interval;
             await Task.Delay(Interval, stop).ConfigureAwait(false);
         }
+        if (machine.HasEnded && !machine.IsGone)
+        {
+            // Its dump may not be whole; it is looked for again with the next connection.
+            throw new MachineException("libvirt is gone, and what it has made of a panic is not known");
+        }
         string folder = LibvirtDumps.Folder();
         return LibvirtDumps.Find(folder, machine.Id, machine.Domain.Name, crashed) is string dump ? new ManagedOutcome(dump, false, null)
             : !xml.IsDumpedByLibvirt ? new ManagedOutcome(null, false, Reason)

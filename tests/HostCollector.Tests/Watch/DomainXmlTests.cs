@@ -10,6 +10,7 @@ public sealed class DomainXmlTests
         <domain type='kvm' id='7'>
           <name>web1</name>
           <metadata>
+            <!-- <on_crash>restart</on_crash> > --><![CDATA[<on_crash>restart</on_crash>]]>
             <app:notes xmlns:app="http://example.org/app"><app:on_crash>destroy</app:on_crash><app:panic/></app:notes>
           </metadata>
           <features><acpi/><vmcoreinfo state='on'/></features>
@@ -18,7 +19,7 @@ public sealed class DomainXmlTests
           <devices>
             <emulator>/usr/bin/qemu-system-x86_64</emulator>
             <panic model='isa'><address type='isa' iobase='0x505'/></panic>
-            <vsock model='virtio'><cid auto='yes' address='42'/><alias name='vsock0'/></vsock>
+            <vsock model='virtio'><cid auto='yes' note="a > b = '" address = '42'/><alias name='vsock0'/></vsock>
           </devices>
         </domain>
         """;
@@ -59,9 +60,19 @@ public sealed class DomainXmlTests
         Assert.Contains($"on_crash is {action}", check.Text, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Elements_do_not_go_deeper_than_any_of_libvirts() =>
+        Assert.Throws<MachineException>(() => DomainXml.Parse(string.Concat(Enumerable.Repeat("<a>", 1000)) + string.Concat(Enumerable.Repeat("</a>", 1000))));
+
     [Theory]
     [InlineData("")]
     [InlineData("<domain>")]
+    [InlineData("<domain")]
+    [InlineData("<domain a='></domain>")]
+    [InlineData("<domain></devices></domain>")]
+    [InlineData("<domain></domain></domain>")]
+    [InlineData("<domain><></domain>")]
+    [InlineData("<domain><!-- </domain>")]
     [InlineData("<!DOCTYPE domain [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><domain>&a;</domain>")]
     public void What_is_no_XML_of_libvirts_is_refused(string text) =>
         Assert.Contains("XML of the domain cannot be read", Assert.Throws<MachineException>(() => DomainXml.Parse(text)).Message, StringComparison.Ordinal);
