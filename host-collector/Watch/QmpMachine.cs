@@ -22,6 +22,10 @@ internal sealed class QmpMachine : IMachine
     private const string Elf = "elf";
     private const int MostNotesBytes = 4 << 20;
 
+    // elf.h
+    private const uint PT_LOAD = 1;
+    private const uint PT_NOTE = 4;
+
     /// <summary>Where RAM begins on x86, and on the <c>virt</c> machines of arm64 and riscv64.</summary>
     private static readonly ulong[] RamStarts = [0, 0x4000_0000, 0x8000_0000];
 
@@ -146,8 +150,7 @@ internal sealed class QmpMachine : IMachine
     public async Task<bool> ReadMemoryAsync(ulong address, Memory<byte> target, CancellationToken stop)
     {
         using Fd? core = await TryReadCoreAsync(address, target.Length, stop).ConfigureAwait(false);
-        // The memory is the last thing that QEMU writes into an ELF core without sections.
-        return core is not null && TryRead(core, LengthOf(core) - target.Length, target.Span);
+        return core is not null && TryReadEntry(core, 1, PT_LOAD) is { } first && first.Address == address && TryRead(core, first.Offset, target.Span);
     }
 
     public async Task<byte[]?> ReadNotesAsync(CancellationToken stop)
@@ -258,28 +261,30 @@ internal sealed class QmpMachine : IMachine
 
     private static byte[]? ReadNotes(Fd core)
     {
+        if (TryReadEntry(core, 0, PT_NOTE) is not { Bytes: > 0 and <= MostNotesBytes } entry || entry.Bytes > LengthOf(core))
+        {
+            return null;
+        }
+        byte[] notes = new byte[entry.Bytes];
+        return TryRead(core, entry.Offset, notes) ? notes : null;
+    }
+
+    /// <summary>A program header of an ELF core as QEMU writes it: the notes', then one for each stretch of RAM, whose contents follow each other; behind them a table of names.</summary>
+    /// <returns>Null when it is not of that type.</returns>
+    private static (long Offset, ulong Address, long Bytes)? TryReadEntry(Fd core, int index, uint type)
+    {
         const int HeaderBytes = 64;
         const int EntryBytes = 56;
-        const uint PT_NOTE = 4; // elf.h
-        byte[] header = new byte[HeaderBytes + EntryBytes];
+        byte[] header = new byte[HeaderBytes];
         if (!TryRead(core, 0, header))
         {
             return null;
         }
         long table = BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(32));
-        // QEMU's first program header is the notes'.
-        if (!TryRead(core, table, header.AsSpan(0, EntryBytes)) || BinaryPrimitives.ReadUInt32LittleEndian(header) != PT_NOTE)
-        {
-            return null;
-        }
-        long offset = BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(8));
-        long bytes = BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(32));
-        if (bytes is <= 0 or > MostNotesBytes || bytes > LengthOf(core))
-        {
-            return null;
-        }
-        byte[] notes = new byte[bytes];
-        return TryRead(core, offset, notes) ? notes : null;
+        Span<byte> entry = header.AsSpan(0, EntryBytes);
+        return TryRead(core, table + index * EntryBytes, entry) && BinaryPrimitives.ReadUInt32LittleEndian(entry) == type
+            ? (BinaryPrimitives.ReadInt64LittleEndian(entry[8..]), BinaryPrimitives.ReadUInt64LittleEndian(entry[24..]), BinaryPrimitives.ReadInt64LittleEndian(entry[32..]))
+            : null;
     }
 
     private static long LengthOf(Fd file)

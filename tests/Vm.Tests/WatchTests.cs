@@ -66,7 +66,7 @@ public sealed class WatchTests(ITestOutputHelper output)
         Assert.InRange(released.Released!.Value - start, TimeSpan.Zero, TimeSpan.FromSeconds(15));
         Assert.Equal((MemoryTaken.Mini, CaseFormats.Elf), (released.Memory!.Taken, released.Memory.Format));
         FileInfo vmcore = new(Path.Combine(CasePaths.Folder(store, released.Id), CasePaths.Vmcore));
-        output.WriteLine($"vmcore: {vmcore.Length} bytes");
+        output.WriteLine($"vmcore: {vmcore.Length} bytes\n{lab.Watch.Output}");
         Assert.InRange(vmcore.Length, 100_000, 64 << 20);
         string dmesg = Path.Combine(CasePaths.Folder(store, released.Id), CasePaths.Dmesg);
         await lab.AwaitAsync(guest, () => File.Exists(dmesg), TimeSpan.FromSeconds(60), "the log");

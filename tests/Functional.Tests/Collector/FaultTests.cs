@@ -16,7 +16,7 @@ public sealed class FaultTests : IDisposable
     {
         using CollectorProcess collector = KillLoop(hangs: false);
         Assert.Equal(1, collector.AwaitExit());
-        Assert.Contains("bulk0 failed; the collector ends", collector.Output, StringComparison.Ordinal);
+        Assert.Contains("bulk0 failed; the service ends", collector.Output, StringComparison.Ordinal);
         string boot = _store.Boot(_guest);
         TestStore.AssertClosed(boot);
         Assert.Equal((long)_ring.ReadEvents, TestStore.StoredEvents(boot, 0));

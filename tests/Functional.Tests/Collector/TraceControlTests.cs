@@ -210,7 +210,7 @@ public sealed class TraceControlTests : IDisposable
     {
         using InProcessCollector collector = new(_store, times: Times);
         using ScriptedGuestLink link = new(StorePaths.ControlSocket(_store.Folder));
-        Assert.Equal("{\"error\":\"this collector does not know that command\"}\n", link.AskLine("{\"command\":\"nothing\"}"));
+        Assert.Equal("{\"error\":\"this service does not know that command\"}\n", link.AskLine("{\"command\":\"nothing\"}"));
     }
 
     [Theory]

@@ -36,7 +36,7 @@ public sealed class UncleanBootTests : IDisposable
             Assert.Empty(_lab.Cases);
             return;
         }
-        CaseEvent e = _lab.AwaitCase(c => c.Announced is not null, "the case is closed");
+        CaseEvent e = _lab.AwaitCase(c => c.Announced is not null, "the case is closed", seconds: 90);
         Assert.Equal((kind, dead, "store", MemoryTaken.None), (e.Kind, e.Boot, e.Source, e.Memory!.Taken));
         Assert.Single(_lab.Cases);
     }

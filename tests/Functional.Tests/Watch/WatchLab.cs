@@ -66,7 +66,7 @@ internal sealed class WatchLab : IDisposable
         builder.Services.AddSingleton(new CaseChild("dotnet", Program));
         CancellationTokenSource stop = _stop = new();
         _run = Task.Run(() => WatchCommand.RunAsync(builder, stop.Token));
-        TestStore.Await(() => _run.IsCompleted || File.Exists(StorePaths.WatchSocket(Store)), "watch answers");
+        TestStore.Await(() => _run.IsCompleted || Answers(), "watch answers");
     }
 
     public async Task<int> StopAsync()
@@ -120,6 +120,19 @@ internal sealed class WatchLab : IDisposable
     {
         using ScriptedGuestLink link = new(StorePaths.WatchSocket(Store));
         return JsonSerializer.Deserialize(link.AskLine("{\"command\":\"status\"}"), WatchJson.Default.WatchStatus)!;
+    }
+
+    /// <summary>A socket's file is there a moment before anybody listens on it.</summary>
+    private bool Answers()
+    {
+        try
+        {
+            return File.Exists(StorePaths.WatchSocket(Store)) && Status() is not null;
+        }
+        catch (System.Net.Sockets.SocketException)
+        {
+            return false;
+        }
     }
 
     public void AwaitConnected(FakeQmpServer qemu) => TestStore.Await(() => qemu.Count("query-status") > 1, $"watch looks at the machine\n{Output}");
