@@ -144,6 +144,15 @@ internal static partial class CollectorLog
     [LoggerMessage(2405, LogLevel.Error, "{Guest}: its identity cannot be published: {Reason}; ignoring, serve knows it by its CID.")]
     public static partial void IdentityNotWritten(this ILogger log, string guest, string reason);
 
+    [LoggerMessage(2406, LogLevel.Information, "libvirt {Uri}: connected.")]
+    public static partial void LibvirtConnected(this ILogger log, string uri);
+
+    [LoggerMessage(2407, LogLevel.Warning, "libvirt {Uri}: no connection: {Reason}; retrying.")]
+    public static partial void LibvirtNotReached(this ILogger log, string uri, string reason);
+
+    [LoggerMessage(2408, LogLevel.Warning, "Domain {Domain} is stored as {Name}, for a guest's name is {Rule}; [Guest NAME] Uuid= gives it another.")]
+    public static partial void DomainRenamed(this ILogger log, string domain, string name, string rule);
+
     [LoggerMessage(2410, LogLevel.Warning, "Case {Case} ({Kind}).")]
     public static partial void CaseOpened(this ILogger log, string @case, string kind);
 

@@ -24,23 +24,45 @@ internal static class WatchCommand
     {
         if (options.Watch.Libvirt is string uri)
         {
-            throw new CommandFailure(ExitCode.Failed, $"libvirt ({uri}) is not watched by this version; give the machines a QMP socket of their own and name them with --qmp or --qmp-dir");
+            CheckLibvirt(uri);
         }
-        return options.Watch.Qmp.Count > 0
+        return options.Watch.Qmp.Count > 0 || options.Watch.Libvirt is not null
             ? RunAsync(Build(options, new CloserTimes()), cancellation)
-            : throw new CommandFailure(ExitCode.Usage, $"watch: which machines? Name them with --qmp {QmpSpec.SocketForm} or --qmp-dir '{QmpSpec.TemplateForm}', or in [Watch] of the configuration");
+            : throw new CommandFailure(ExitCode.Usage, $"watch: which machines? Name them with --qmp {QmpSpec.SocketForm} or --qmp-dir '{QmpSpec.TemplateForm}', all of libvirt's with --libvirt qemu:///system, or in [Watch] of the configuration");
+    }
+
+    private static void CheckLibvirt(string uri)
+    {
+        if (LibvirtUri.WhyNot(uri) is string reason)
+        {
+            throw new CommandFailure(ExitCode.Usage, $"watch: {reason}");
+        }
+        if (!LibvirtLibrary.IsInstalled)
+        {
+            throw new CommandFailure(ExitCode.Failed, $"watch: {LibvirtLibrary.Missing}");
+        }
     }
 
     internal static HostApplicationBuilder Build(CollectorOptions options, CloserTimes times)
     {
         HostApplicationBuilder builder = CollectorServices.CreateBuilder();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = StopLimit);
+        if (options.Watch.Libvirt is string uri)
+        {
+            // Before those who watch its machines, so that it is stopped after them.
+            builder.Services.AddLibvirt(uri);
+        }
         builder.Services.AddWatch(options, times);
         return builder;
     }
 
     internal static Task<int> RunAsync(HostApplicationBuilder builder, CancellationToken cancellation) =>
         ServiceRun.RunAsync(builder, "watch", services => services.GetRequiredService<WatchStore>(), cancellation);
+
+    private static void AddLibvirt(this IServiceCollection services, string uri) => services
+        .AddSingleton(provider => new LibvirtSource(uri, provider.GetRequiredService<FaultSignal>(), TimeProvider.System, provider.GetRequiredService<ILogger<LibvirtSource>>()))
+        .AddSingleton<IMachineSource>(provider => provider.GetRequiredService<LibvirtSource>())
+        .AddHostedService(provider => provider.GetRequiredService<LibvirtSource>());
 
     private static IServiceCollection AddWatch(this IServiceCollection services, CollectorOptions options, CloserTimes times) => services
         .AddSingleton(options)

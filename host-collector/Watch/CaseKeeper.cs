@@ -57,29 +57,35 @@ internal sealed class CaseKeeper(string guest, CollectorOptions options, CaseFol
                 continue;
             }
             // Its machine goes on already, or is another one.
+            CaseMemory? memory = left.Event.Memory ?? (left.Event.Kind == CaseKinds.Panic && machine.ManagedPanic is IManagedPanic manager
+                ? await capture.AdoptAsync(await manager.WaitAsync(left.Event.Time, stop).ConfigureAwait(false), left, _memory, stop).ConfigureAwait(false)
+                : NoMemory(_memory, "watch was not running, and its machine had gone on when it came back"));
             Update(left, e => e with
             {
-                Memory = e.Memory ?? NoMemory(_memory, "watch was not running, and its machine had gone on when it came back"),
+                Memory = memory,
                 Released = e.Action is not null && e.Action != Name(CrashAction.Stop) ? cases.Now : null,
             });
         }
     }
 
     /// <summary>Takes what the machine has told, in order.</summary>
-    public void Take(EventRun run, MachineIdentity machine)
+    public void Take(EventRun run, IMachine machine)
     {
         switch (run.Kind)
         {
             case MachineEventKind.Panicked:
-                Note(CaseKinds.Panic, run, machine);
+                Note(CaseKinds.Panic, run, machine.Identity);
                 _isAccounted = true;
                 break;
             case MachineEventKind.CrashLoaded:
                 // The guest's own crash kernel is at work and will write what it wants: it is never stopped.
-                Note(CaseKinds.Kdump, run, machine);
+                Note(CaseKinds.Kdump, run, machine.Identity);
                 break;
             case MachineEventKind.Reset:
-                GiveUp("the guest had been reset before its memory could be read");
+                if (machine.ManagedPanic is null)
+                {
+                    GiveUp("the guest had been reset before its memory could be read");
+                }
                 Forget();
                 _began = run.First;
                 break;
@@ -99,7 +105,7 @@ internal sealed class CaseKeeper(string guest, CollectorOptions options, CaseFol
         {
             await SeeToAsync(machine, _pending, stop).ConfigureAwait(false);
         }
-        else if (state == MachineState.Panicked && _action != CrashAction.Stop)
+        else if (state == MachineState.Panicked && _action != CrashAction.Stop && machine.ManagedPanic is null)
         {
             await ActAsync(machine, stop).ConfigureAwait(false);
             _isAccounted = false;
@@ -147,6 +153,15 @@ internal sealed class CaseKeeper(string guest, CollectorOptions options, CaseFol
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             log.CaseNotWritten(guest, e.Message);
+        }
+    }
+
+    /// <summary>The machine has ended: what its manager has taken of it is there, and can be seen to.</summary>
+    public async Task EndAsync(IMachine machine, CancellationToken stop)
+    {
+        if (_pending is not null && machine.ManagedPanic is not null)
+        {
+            await SeeToAsync(machine, _pending, stop).ConfigureAwait(false);
         }
     }
 
@@ -225,6 +240,10 @@ internal sealed class CaseKeeper(string guest, CollectorOptions options, CaseFol
 
     private async Task SeeToAsync(IMachine machine, CaseFolder file, CancellationToken stop)
     {
+        if (file.Event.Kind == CaseKinds.Panic && machine.ManagedPanic is IManagedPanic manager && await SeeToManagedAsync(manager, file, stop).ConfigureAwait(false))
+        {
+            return;
+        }
         using CancellationTokenSource late = new();
         await using CancellationTokenRegistration stopping = stop.Register(() => late.CancelAfter(StopPatience));
         MachineState state = MachineState.Other;
@@ -244,6 +263,10 @@ internal sealed class CaseKeeper(string guest, CollectorOptions options, CaseFol
         memory ??= await capture.TakeAsync(machine, file, _memory, asked: false, NoProgress, late.Token).ConfigureAwait(false);
         if (machine.Events.Completion.IsCompleted && memory.Taken == MemoryTaken.None)
         {
+            if (machine.ManagedPanic is IManagedPanic ended && await SeeToManagedAsync(ended, file, stop).ConfigureAwait(false))
+            {
+                return;
+            }
             Leave();
             return;
         }
@@ -266,6 +289,22 @@ internal sealed class CaseKeeper(string guest, CollectorOptions options, CaseFol
         }
         file.IsInHand = false;
         _isAccounted = false;
+    }
+
+    /// <summary>Takes what the machine's manager has left of the crash.</summary>
+    /// <returns>False when the manager has given up, and the machine is ours after all.</returns>
+    private async Task<bool> SeeToManagedAsync(IManagedPanic manager, CaseFolder file, CancellationToken stop)
+    {
+        ManagedOutcome outcome = await manager.WaitAsync(file.Event.Time, stop).ConfigureAwait(false);
+        if (outcome.StillStands)
+        {
+            return false;
+        }
+        Settle(file, await capture.AdoptAsync(outcome, file, _memory, stop).ConfigureAwait(false), null, null);
+        feed.Publish(WatchEvent.OfCase(WatchEvent.CaseMemory, file, cases.Now));
+        file.IsInHand = false;
+        _pending = null;
+        return true;
     }
 
     /// <summary>Continues or resets, until the machine does: QEMU refuses while a dump is on its way.</summary>

@@ -16,6 +16,12 @@ internal interface IMachine : IStandingMemory, IAsyncDisposable
     /// <summary>In the order in which they came; completed when the connection ends.</summary>
     ChannelReader<MachineEvent> Events { get; }
 
+    /// <summary>After the end of <see cref="Events"/>: its VMM has ended, and not only the way to it.</summary>
+    bool IsGone { get; }
+
+    /// <summary>Who sees to this machine when it panics, as it is set now; null when it stands until we let it go.</summary>
+    IManagedPanic? ManagedPanic { get; }
+
     Task<MachineState> QueryStateAsync(CancellationToken stop);
 
     /// <summary>Bytes of RAM as the machine has them now.</summary>

@@ -80,6 +80,10 @@ internal sealed class MachineFinder(IEnumerable<IMachineSource> sources, WatchPa
                 {
                     faults.Report(watched.Watch.Endpoint.Key, watched.Run.Exception);
                 }
+                if (!stop.IsCancellationRequested)
+                {
+                    parts.Identities.Remove(watched.Watch.Status.Name);
+                }
                 watched.Gone.Dispose();
                 _watched.TryRemove(key, out _);
             }

@@ -105,11 +105,11 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
         {
             long bytes = await machine.QueryMemoryBytesAsync(stop).ConfigureAwait(false);
             _status = _status with { MemoryBytes = bytes };
-            PublishIdentity(guest, machine, bytes);
+            PublishIdentity(guest, machine);
             parts.Log.MachineConnected(guest, identity.Source, identity.Cid?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not known");
             Publish(WatchEvent.MachineConnected, guest);
             await keeper.AdoptAsync(machine, stop).ConfigureAwait(false);
-            await LookUntilGoneAsync(machine, keeper, new HangRule(guest, parts), stop).ConfigureAwait(false);
+            await LookUntilGoneAsync(machine, guest, keeper, new HangRule(guest, parts), stop).ConfigureAwait(false);
         }
         finally
         {
@@ -121,7 +121,7 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
             await pump.ConfigureAwait(false);
             foreach (EventRun run in _inbox.Take())
             {
-                keeper.Take(run, identity);
+                keeper.Take(run, machine);
             }
             if (stop.IsCancellationRequested)
             {
@@ -129,8 +129,12 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
             }
             else
             {
+                if (machine.IsGone)
+                {
+                    await keeper.EndAsync(machine, stop).ConfigureAwait(false);
+                    parts.Identities.Remove(guest);
+                }
                 keeper.Leave();
-                parts.Identities.Remove(guest);
                 parts.Log.MachineGone(guest, identity.Source);
                 Publish(WatchEvent.MachineGone, guest);
             }
@@ -138,12 +142,13 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
         }
     }
 
-    /// <summary>A full disk is no reason to let a crash go by.</summary>
-    private void PublishIdentity(string guest, IMachine machine, long bytes)
+    /// <summary>Who it is, and what would become of a crash, which may change while it runs. A full disk is no reason to let a crash go by.</summary>
+    private void PublishIdentity(string guest, IMachine machine)
     {
+        _status = _status with { Checks = machine.Checks };
         try
         {
-            parts.Identities.Publish(guest, machine, bytes);
+            parts.Identities.Publish(guest, machine, _status.MemoryBytes ?? 0);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -151,7 +156,7 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
         }
     }
 
-    private async Task LookUntilGoneAsync(IMachine machine, CaseKeeper keeper, HangRule hang, CancellationToken stop)
+    private async Task LookUntilGoneAsync(IMachine machine, string guest, CaseKeeper keeper, HangRule hang, CancellationToken stop)
     {
         while (!machine.Events.Completion.IsCompleted)
         {
@@ -161,10 +166,14 @@ internal sealed class MachineWatch(MachineEndpoint endpoint, WatchParts parts)
             IReadOnlyList<EventRun> runs = _inbox.Take();
             foreach (EventRun run in runs)
             {
-                keeper.Take(run, machine.Identity);
+                keeper.Take(run, machine);
                 hang.Take(run);
             }
             Count(state, runs);
+            if (!ReferenceEquals(machine.Checks, _status.Checks))
+            {
+                PublishIdentity(guest, machine);
+            }
             await keeper.LookAsync(machine, state, stop).ConfigureAwait(false);
             if (hang.Finds(state, keeper.Began) is string detail)
             {

@@ -58,6 +58,26 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
         return new CaseMemory(name, taken, format, reason, 0);
     }
 
+    /// <summary>The dump that a machine's manager has taken: moved, for it would stay there for ever. Neither policy nor brake are asked, for it is there already.</summary>
+    public async Task<CaseMemory> AdoptAsync(ManagedOutcome outcome, CaseFolder file, MemoryPolicy policy, CancellationToken stop)
+    {
+        string name = policy.ToString().ToLowerInvariant();
+        if (outcome.Dump is null)
+        {
+            return new CaseMemory(name, MemoryTaken.None, null, outcome.Reason, 0);
+        }
+        try
+        {
+            file.Update(e => e with { Attempts = e.Attempts + 1 });
+            return new CaseMemory(name, MemoryTaken.Full, CaseFormats.Of(await AdoptedDump.TakeAsync(outcome.Dump, file, options, Publish, stop).ConfigureAwait(false)), null, 0);
+        }
+        catch (Exception e) when (e is MachineException or IOException or UnauthorizedAccessException)
+        {
+            log.MemoryNotTaken(file.Id, MemoryTaken.None, $"{outcome.Dump}: {e.Message}");
+            return new CaseMemory(name, MemoryTaken.None, null, $"libvirt's dump {outcome.Dump} is not in this case: {e.Message}", 0);
+        }
+    }
+
     private string? WhyNot(CaseFolder file, bool asked) =>
         file.Event.Attempts >= MostAttempts ? $"watch has died {file.Event.Attempts} times while it was taken"
         : asked ? null
@@ -149,7 +169,7 @@ internal sealed class MemoryCapture(CollectorOptions options, DumpBrake brake, P
     }
 
     /// <summary>Whoever holds the descriptor, QEMU as well, holds the lock: a part that can be locked is nobody's any more.</summary>
-    private static Fd CreatePartial(CaseFolder file)
+    internal static Fd CreatePartial(CaseFolder file)
     {
         RemovePartial(file);
         Fd target = Fd.Own(

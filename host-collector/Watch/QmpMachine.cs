@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using System.Threading.Channels;
@@ -51,6 +50,11 @@ internal sealed class QmpMachine : IMachine
     public IReadOnlyList<CheckRecord> Checks { get; private set; } = [];
 
     public ChannelReader<MachineEvent> Events => _events.Reader;
+
+    /// <summary>Nobody else holds the socket of a QEMU that runs.</summary>
+    public bool IsGone => true;
+
+    public IManagedPanic? ManagedPanic => null;
 
     /// <exception cref="MachineException">It cannot be reached, or does not answer as QEMU does.</exception>
     public static async Task<QmpMachine> ConnectAsync(string name, string path, TimeProvider time, CancellationToken stop)
@@ -194,22 +198,8 @@ internal sealed class QmpMachine : IMachine
         }
         Guid uuid = (await AskAsync(QmpCommand.QueryUuid, QmpJson.Default.QmpUuid, stop).ConfigureAwait(false)).Uuid;
         QmpDevices devices = await ParsedAsync(() => QmpDevices.ReadAsync(_client, stop)).ConfigureAwait(false);
-        Identity = new MachineIdentity(name, uuid == Guid.Empty ? null : uuid, devices.Cid, StartOf(_client.PeerProcess), $"qmp:{_path}");
+        Identity = new MachineIdentity(name, uuid == Guid.Empty ? null : uuid, devices.Cid, VmmProcess.StartOf(_client.PeerProcess), $"qmp:{_path}");
         Checks = [pause, .. devices.Checks()];
-    }
-
-    private static DateTimeOffset? StartOf(int process)
-    {
-        try
-        {
-            using Process vmm = Process.GetProcessById(process);
-            return new DateTimeOffset(vmm.StartTime.ToUniversalTime());
-        }
-        catch (Exception e) when (e is ArgumentException or InvalidOperationException or System.ComponentModel.Win32Exception)
-        {
-            // In another PID namespace, hidden, or ended.
-            return null;
-        }
     }
 
     private Task<QmpDump> QueryDumpAsync(CancellationToken stop) => AskAsync(QmpCommand.QueryDump, QmpJson.Default.QmpDump, stop);

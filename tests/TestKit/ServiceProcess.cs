@@ -51,10 +51,14 @@ public abstract class ServiceProcess : IAsyncDisposable
     /// <summary>Of the command, besides <c>--config</c> and <c>--store</c>.</summary>
     protected abstract IEnumerable<string> Arguments { get; }
 
+    /// <summary>A program that becomes the service, with its arguments: it keeps its process id.</summary>
+    protected virtual IEnumerable<string> Launcher => [];
+
     /// <summary>Starts it and waits until it answers.</summary>
     public async Task StartAsync()
     {
-        ProcessStartInfo start = new(Binary, [_command, "--config", _configuration, "--store", Store, .. Arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        string[] line = [.. Launcher, Binary, _command, "--config", _configuration, "--store", Store, .. Arguments];
+        ProcessStartInfo start = new(line[0], line[1..]) { RedirectStandardOutput = true, RedirectStandardError = true };
         Directory.CreateDirectory(Store);
         File.Delete(_socket);
         _process = Process.Start(start) ?? throw new InvalidOperationException($"{Binary} did not start");

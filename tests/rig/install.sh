@@ -4,6 +4,8 @@
 #   installed with apt-get (as root or through sudo):
 #       QEMU 10 from bookworm-backports; busybox-static, cpio, xz-utils, trace-cmd, socat from bookworm;
 #       KernelShark, and for it a screen (Xvfb) with tools to look at it (x11-utils, imagemagick)
+#       libvirt: its library, driver for QEMU and virsh. Not libvirt-daemon-system, which has the services: nothing is
+#       started here or at boot, tests start a libvirtd of their own
 #   downloaded and unpacked into ${VSOCKPAIR_CACHE:-$HOME/.cache/vsockpair}, not installed:
 #       linux-6.12 (trixie), linux-6.1 (bookworm): kernel image and modules
 #       vhost-device-vsock (sid): AF_VSOCK for a guest without /dev/vhost-vsock
@@ -15,7 +17,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VSOCKPAIR_CACHE:-$HOME/.cache/vsockpair}
-packages=(busybox-static cpio xz-utils trace-cmd socat kernelshark xvfb x11-utils imagemagick)
+packages=(busybox-static cpio xz-utils trace-cmd socat kernelshark xvfb x11-utils imagemagick libvirt-daemon libvirt-clients)
 # 7.2, bookworm's own, corrupts flags after cmpxchg16b under TCG: guest kernels die at random.
 qemu_packages=(qemu-system-x86 seabios)
 qemu_minimum=1:10.0

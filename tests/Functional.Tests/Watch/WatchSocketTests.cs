@@ -115,7 +115,7 @@ public sealed class WatchSocketTests : IDisposable
     public void What_cannot_be_watched_is_said_at_once()
     {
         Assert.Equal((ExitCode.Usage, true), Said("which machines?", "watch"));
-        Assert.Equal((ExitCode.Failed, true), Said("libvirt (qemu:///system) is not watched by this version", "watch", "--libvirt", "qemu:///system"));
+        Assert.Equal((ExitCode.Usage, true), Said("qemu+ssh://other/system is on another host", "watch", "--libvirt", "qemu+ssh://other/system"));
         Assert.Equal((ExitCode.Usage, true), Said("does not say which guest's socket it is", "watch", "--qmp", "/run/qmp.sock"));
         Assert.Equal((ExitCode.Usage, true), Said("has no place for the guest's name", "watch", "--qmp-dir", "/run/qmp.sock"));
 

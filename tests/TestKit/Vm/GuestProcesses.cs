@@ -25,14 +25,9 @@ internal sealed class GuestProcesses : IAsyncDisposable
 
         string vsockPath = Path.Combine(options.VsockDirectory ?? directory, $"{options.Name}.vsock");
         string backendSocket = Path.Combine(directory, "backend.sock");
-        File.Delete(vsockPath);
-        string guard = await StaticProgram.BackendGuardAsync();
-        ChildProcess backend = ChildProcess.Start(
-            "/usr/bin/env",
-            [$"LD_PRELOAD={guard}", RigCache.VsockBackend, "--guest-cid", $"{options.Cid}", "--socket", backendSocket, "--uds-path", vsockPath]);
+        ChildProcess backend = await StartBackendAsync(options.Cid, backendSocket, vsockPath, cancellationToken);
         try
         {
-            await WaitForSocketAsync(backendSocket, backend, cancellationToken);
             ChildProcess qemu = ChildProcess.Start(
                 RigCache.Qemu,
                 [
@@ -43,6 +38,25 @@ internal sealed class GuestProcesses : IAsyncDisposable
                     .. options.QemuArguments,
                 ]);
             return new GuestProcesses(backend, qemu, vsockPath);
+        }
+        catch
+        {
+            await backend.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>The guest's AF_VSOCK device, for the QEMU that connects to the socket.</summary>
+    public static async Task<ChildProcess> StartBackendAsync(uint cid, string socket, string vsockPath, CancellationToken cancellationToken)
+    {
+        File.Delete(vsockPath);
+        string guard = await StaticProgram.BackendGuardAsync();
+        ChildProcess backend = ChildProcess.Start(
+            "/usr/bin/env", [$"LD_PRELOAD={guard}", RigCache.VsockBackend, "--guest-cid", $"{cid}", "--socket", socket, "--uds-path", vsockPath]);
+        try
+        {
+            await WaitForSocketAsync(socket, backend, cancellationToken);
+            return backend;
         }
         catch
         {
@@ -75,13 +89,13 @@ internal sealed class GuestProcesses : IAsyncDisposable
         await _backend.DisposeAsync();
     }
 
-    private static async Task WaitForSocketAsync(string path, ChildProcess owner, CancellationToken cancellationToken)
+    public static async Task WaitForSocketAsync(string path, ChildProcess owner, CancellationToken cancellationToken)
     {
         while (!File.Exists(path))
         {
             if (owner.Exited.IsCompleted)
             {
-                throw new GuestException($"the vsock backend ended with exit code {await owner.Exited}: {owner.Output}");
+                throw new GuestException($"the program of {path} ended with exit code {await owner.Exited}: {owner.Output}");
             }
 
             await Task.Delay(10, cancellationToken);

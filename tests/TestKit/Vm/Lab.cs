@@ -12,6 +12,7 @@ public sealed class Lab : IAsyncDisposable
 
     private readonly string _folder = Directory.CreateTempSubdirectory("vsockpair-lab-").FullName;
     private readonly List<AgentGuest> _guests = [];
+    private readonly List<LibvirtDomain> _domains = [];
     private WatchProcess? _watch;
 
     public Lab(string configuration = AmpleRates)
@@ -29,7 +30,9 @@ public sealed class Lab : IAsyncDisposable
 
     /// <summary>Makes the crash service; its guests are those with <see cref="WithQmp"/>.</summary>
     /// <param name="configuration">INI text.</param>
-    public WatchProcess AddWatch(string configuration = "[Store]\nKeepFree=0%\n") => _watch = new WatchProcess(Collector.Store, configuration, $"{VsockDirectory}/{{name}}.qmp");
+    /// <param name="libvirt">Whose domains are its guests as well.</param>
+    public WatchProcess AddWatch(string configuration = "[Store]\nKeepFree=0%\n", LibvirtHost? libvirt = null) =>
+        _watch = new WatchProcess(Collector.Store, configuration, $"{VsockDirectory}/{{name}}.qmp", libvirt);
 
     /// <summary>A guest that the lab's crash service finds: QEMU serves one client of a socket, and the rig has its own.</summary>
     public GuestOptions WithQmp(GuestOptions options) =>
@@ -44,6 +47,15 @@ public sealed class Lab : IAsyncDisposable
             _guests.Add(guest);
         }
         return guest;
+    }
+
+    /// <summary>The same as a domain of libvirt's.</summary>
+    /// <param name="onCrash">Of the domain.</param>
+    public async Task<AgentGuest> StartDomainAsync(LibvirtHost libvirt, GuestOptions options, string onCrash)
+    {
+        LibvirtDomain domain = await LibvirtDomain.StartAsync(libvirt, await AgentGuest.OptionsAsync(options with { VsockDirectory = VsockDirectory }, ""), onCrash);
+        _domains.Add(domain);
+        return AgentGuest.Attach(domain.Guest, options.Cpus);
     }
 
     public StoredGuest Stored(string name) => new(Collector.Store, name);
@@ -97,6 +109,10 @@ public sealed class Lab : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await KillGuestsAsync();
+        foreach (LibvirtDomain domain in _domains)
+        {
+            await domain.DisposeAsync();
+        }
         if (_watch is not null)
         {
             await _watch.DisposeAsync();

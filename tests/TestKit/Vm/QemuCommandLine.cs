@@ -68,7 +68,7 @@ internal static class QemuCommandLine
         return arguments;
     }
 
-    private static string KernelArguments(GuestOptions options)
+    public static string KernelArguments(GuestOptions options)
     {
         List<string> arguments = ["console=ttyS0", "quiet", "panic=1"];
         if (options.InstructionCounting)
