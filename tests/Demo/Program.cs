@@ -17,7 +17,7 @@ if (Directory.Exists(folder))
 Directory.CreateDirectory(folder);
 await using CollectorProcess collector = new(Path.Combine(folder, "store"), "[Store]\nSegmentBytes=2M\n", $"hybrid:{vms}/{{name}}.vsock");
 await collector.StartAsync();
-await using WatchProcess watch = new(collector.Store, "", $"{vms}/{{name}}.qmp");
+await using WatchProcess watch = new(collector.Store, "", $"{vms}/{{name}}.qmp", libvirt: null);
 await watch.StartAsync();
 Console.Write(collector.Output + watch.Output);
 
