@@ -35,7 +35,7 @@ case $tier in
         ;;
     all)
         # One guest inside a guest is enough for every day: the product's own test has it, the rig's is left to soak.
-        echo "left out here, run by make soak: the rig's own test of nested guests, and some tests' second guest kernel"
+        echo "left out here, run by make soak: the rig's own test of nested guests, two of libvirt's ways with a crash, and some tests' second guest kernel"
         run fast "${fast[*]}"
         run Vm.Tests Vm.Tests --filter 'Category!=Soak'
         ;;

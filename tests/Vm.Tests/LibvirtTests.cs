@@ -48,6 +48,7 @@ public sealed class LibvirtTests(ITestOutputHelper output)
     }
 
     [Fact]
+    [Trait("Category", "Soak")]
     public async Task What_libvirt_dumps_itself_becomes_the_memory_of_the_case()
     {
         await using LibvirtHost libvirt = await LibvirtHost.StartAsync();
@@ -75,6 +76,7 @@ public sealed class LibvirtTests(ITestOutputHelper output)
     }
 
     [Fact]
+    [Trait("Category", "Soak")]
     public async Task What_libvirt_throws_away_is_a_case_that_says_so_and_the_printed_command_mends_it()
     {
         await using LibvirtHost libvirt = await LibvirtHost.StartAsync();
