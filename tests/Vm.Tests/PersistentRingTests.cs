@@ -67,7 +67,7 @@ public sealed class PersistentRingTests(ITestOutputHelper output)
         await guest.Guest.WaitForRebootAsync();
         await Eventually.TrueAsync(
             async () => (await guest.AgentLogAsync()).Contains("sub-buffers of the boot before", StringComparison.Ordinal), TimeSpan.FromSeconds(120), "the agent has not waited for ever", guest.Guest);
-        Assert.Equal("1", await ReadAsync(guest, "tracing_on"));
+        await Eventually.TrueAsync(async () => await ReadAsync(guest, "tracing_on") == "1", TimeSpan.FromSeconds(30), "the ring's recording again", guest.Guest);
         await guest.StopAgentAsync();
         await guest.StartAgentAsync();
         await lab.Collector.StartAsync();
