@@ -11,8 +11,6 @@ namespace VsockPair.Cases;
 /// </summary>
 internal sealed class CaseFile : IDisposable
 {
-    public const string PartialSuffix = ".partial";
-
     public const UnixFileMode Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead;
 
     private const int BufferBytes = 1 << 16;
@@ -41,7 +39,7 @@ internal sealed class CaseFile : IDisposable
     /// <param name="name">Relative to it; never of a guest's choice alone.</param>
     public static CaseFile Create(string folder, string name)
     {
-        string partial = Path.Combine(folder, name + PartialSuffix);
+        string partial = Path.Combine(folder, name + CasePaths.PartialSuffix);
         // A new file, never through a link that somebody has put there.
         File.Delete(partial);
         FileStream stream = new(partial, new FileStreamOptions
@@ -105,7 +103,7 @@ internal sealed class CaseFile : IDisposable
     /// <summary>Removes what processes that died were writing.</summary>
     public static void RemoveLeftovers(string folder)
     {
-        foreach (string partial in Directory.EnumerateFiles(folder, "*" + PartialSuffix, SearchOption.AllDirectories).ToArray())
+        foreach (string partial in Directory.EnumerateFiles(folder, "*" + CasePaths.PartialSuffix, SearchOption.AllDirectories).ToArray())
         {
             if (DateTime.UtcNow - File.GetLastWriteTimeUtc(partial) > LeftoverAge && TryLock(partial))
             {

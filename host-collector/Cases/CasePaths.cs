@@ -18,6 +18,9 @@ internal static class CasePaths
     public const string Pstore = "pstore";
     public const string ReadMe = "README.txt";
 
+    /// <summary>Added to a name while the file is being written: a final name never holds a part.</summary>
+    public const string PartialSuffix = ".partial";
+
     public const UnixFileMode FolderMode =
         UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
 

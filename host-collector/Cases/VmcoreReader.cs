@@ -13,6 +13,7 @@ internal sealed class VmcoreReader : IDisposable
     private readonly KernelMemory? _kernel;
     private readonly VmcoreInfo? _info;
     private readonly string _noKernel = "";
+    private StoredKernel? _stored;
 
     private VmcoreReader(CaseSource source, MemoryFile file)
     {
@@ -81,7 +82,8 @@ internal sealed class VmcoreReader : IDisposable
 
     private KernelMemory Kernel => _kernel ?? throw new MissingPartException(_noKernel);
 
-    private StoredKernel Stored => StoredKernel.TryFind(_source.Store, Kernel.Info, _source.Dead, out string fault) ?? throw new MissingPartException(fault);
+    /// <summary>Megabytes of types and symbols, for the tasks and for the rings.</summary>
+    private StoredKernel Stored => _stored ??= StoredKernel.TryFind(_source.Store, Kernel.Info, _source.Dead, out string fault) ?? throw new MissingPartException(fault);
 
     private string? Cut(string? lacks) => _file.IsTruncated ? string.Join("; ", new[] { lacks, "the memory ends before it should" }.OfType<string>()) : lacks;
 

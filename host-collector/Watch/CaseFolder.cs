@@ -7,8 +7,6 @@ namespace VsockPair.Watch;
 /// <summary>One case's folder and its <c>event.json</c>, which says how far it is: whatever kills this process, the next one reads there what is left to do.</summary>
 internal sealed class CaseFolder
 {
-    public const string PartialSuffix = ".partial";
-
     private readonly Lock _gate = new();
     private readonly DiskReserve _reserve;
     private CaseEvent _event;
@@ -29,8 +27,7 @@ internal sealed class CaseFolder
 
     public string Vmcore => Path.Combine(Folder, CasePaths.Vmcore);
 
-    /// <summary>While it is being written: a final name never holds a part.</summary>
-    public string PartialVmcore => Vmcore + PartialSuffix;
+    public string PartialVmcore => Vmcore + CasePaths.PartialSuffix;
 
     public CaseManifest? Manifest => DurableFile.TryRead(CasePaths.Manifest(Folder), CaseJson.Default.CaseManifest);
 

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using VsockPair.Cases;
 using VsockPair.Clocks;
 using VsockPair.Storage;
@@ -16,9 +15,9 @@ internal static class CaseCheck
     /// <summary>Of the trace's end before the guest's own log line of what killed it.</summary>
     private const double MostSeconds = 0.05;
 
-    public static IReadOnlyList<CaseEvent> Cases(string store) =>
-        !Directory.Exists(StorePaths.Cases(store)) ? []
-        : [.. Directory.GetDirectories(StorePaths.Cases(store)).Select(f => JsonSerializer.Deserialize(File.ReadAllBytes(CasePaths.Event(f)), CaseJson.Default.CaseEvent)!).OrderBy(c => c.Time)];
+    /// <summary>Oldest first; a folder whose event.json is not there yet is none.</summary>
+    public static IReadOnlyList<CaseEvent> Cases(string store) => !Directory.Exists(StorePaths.Cases(store)) ? []
+        : [.. Directory.GetDirectories(StorePaths.Cases(store)).Select(f => DurableFile.TryRead(CasePaths.Event(f), CaseJson.Default.CaseEvent)).OfType<CaseEvent>().OrderBy(c => c.Time)];
 
     public static CaseManifest ManifestOf(string store, CaseEvent happened) =>
         DurableFile.TryRead(CasePaths.Manifest(CasePaths.Folder(store, happened.Id)), CaseJson.Default.CaseManifest)!;

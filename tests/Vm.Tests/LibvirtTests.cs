@@ -31,7 +31,7 @@ public sealed class LibvirtTests(ITestOutputHelper output)
 
         await guest.Guest.PanicAsync();
         await guest.Guest.WaitForRebootAsync();
-        CaseEvent released = Cases(store).Single();
+        CaseEvent released = CaseCheck.Cases(store).Single();
         output.WriteLine($"{released}");
         Assert.Equal((CaseKinds.Panic, "continue", dead), (released.Kind, released.Action, released.Boot));
         Assert.Equal(("auto", MemoryTaken.Full, null), (released.Memory!.Policy, released.Memory.Taken, released.Memory.Reason));
@@ -63,8 +63,8 @@ public sealed class LibvirtTests(ITestOutputHelper output)
 
         await guest.Guest.PanicAsync();
         await guest.Guest.WaitForRebootAsync();
-        await lab.AwaitAsync(guest, () => Cases(store) is [{ Memory: not null }], TimeSpan.FromSeconds(60), "the memory");
-        CaseEvent crash = Cases(store).Single();
+        await lab.AwaitAsync(guest, () => CaseCheck.Cases(store) is [{ Memory: not null }], TimeSpan.FromSeconds(60), "the memory");
+        CaseEvent crash = CaseCheck.Cases(store).Single();
         output.WriteLine($"{crash}");
         Assert.Equal((MemoryTaken.Full, CaseFormats.Elf, null, null), (crash.Memory!.Taken, crash.Memory.Format, crash.Memory.Reason, crash.Action));
         Assert.Empty(libvirt.AutomaticDumps);
@@ -89,8 +89,8 @@ public sealed class LibvirtTests(ITestOutputHelper output)
 
         await guest.Guest.PanicAsync();
         await guest.Guest.WaitForRebootAsync();
-        await lab.AwaitAsync(guest, () => Cases(store) is [{ Memory: not null }], TimeSpan.FromSeconds(60), "the case");
-        CaseEvent restarted = Cases(store).Single();
+        await lab.AwaitAsync(guest, () => CaseCheck.Cases(store) is [{ Memory: not null }], TimeSpan.FromSeconds(60), "the case");
+        CaseEvent restarted = CaseCheck.Cases(store).Single();
         output.WriteLine($"{restarted}");
         Assert.Equal((MemoryTaken.None, null), (restarted.Memory!.Taken, restarted.Action));
         Assert.Contains("on_crash of this domain is restart", restarted.Memory.Reason, StringComparison.Ordinal);
@@ -102,7 +102,7 @@ public sealed class LibvirtTests(ITestOutputHelper output)
         await lab.WaitForStreamsAsync(guest);
         await guest.Guest.PanicAsync();
         await guest.Guest.WaitForRebootAsync();
-        CaseEvent kept = Cases(store).MaxBy(c => c.Time)!;
+        CaseEvent kept = CaseCheck.Cases(store).MaxBy(c => c.Time)!;
         output.WriteLine($"{kept}");
         Assert.Equal((MemoryTaken.Mini, "continue"), (kept.Memory!.Taken, kept.Action));
         await ClosedAsync(lab, guest, kept.Id);
@@ -111,8 +111,8 @@ public sealed class LibvirtTests(ITestOutputHelper output)
         await libvirt.VirshAsync("set-lifecycle-action", "web1", "crash", "destroy", "--live");
         await lab.AwaitAsync(guest, () => Identity(store)!.Host!.Single(c => c.Check == HostChecks.PanicAction).Text.Contains("destroy", StringComparison.Ordinal), TimeSpan.FromSeconds(30), "the check to fail again");
         await guest.Guest.PanicAsync();
-        await lab.AwaitAsync(guest, () => Cases(store).Count == 3 && Cases(store).All(c => c.Memory is not null), TimeSpan.FromSeconds(60), "the third case");
-        CaseEvent destroyed = Cases(store).MaxBy(c => c.Time)!;
+        await lab.AwaitAsync(guest, () => CaseCheck.Cases(store).Count == 3 && CaseCheck.Cases(store).All(c => c.Memory is not null), TimeSpan.FromSeconds(60), "the third case");
+        CaseEvent destroyed = CaseCheck.Cases(store).MaxBy(c => c.Time)!;
         output.WriteLine($"{destroyed}");
         Assert.Equal((CaseKinds.Panic, MemoryTaken.None, null), (destroyed.Kind, destroyed.Memory!.Taken, destroyed.Action));
         Assert.Contains("on_crash of this domain is destroy", destroyed.Memory.Reason, StringComparison.Ordinal);
@@ -122,18 +122,13 @@ public sealed class LibvirtTests(ITestOutputHelper output)
     private async Task<CaseManifest> ClosedAsync(Lab lab, AgentGuest guest, string id)
     {
         string store = lab.Collector.Store;
-        await lab.AwaitAsync(guest, () => Cases(store).Single(c => c.Id == id).Announced is not null, TimeSpan.FromSeconds(120), "the case to be closed");
-        CaseManifest manifest = DurableFile.TryRead(CasePaths.Manifest(CasePaths.Folder(store, id)), CaseJson.Default.CaseManifest)!;
-        output.WriteLine(string.Join(", ", manifest.Parts.Select(p => $"{p.Path} {p.Bytes} {p.Source}")));
-        output.WriteLine(string.Join(", ", manifest.Missing.Select(m => $"{m.Part}: {m.Reason}")));
+        await lab.AwaitAsync(guest, () => CaseCheck.Cases(store).Single(c => c.Id == id).Announced is not null, TimeSpan.FromSeconds(120), "the case to be closed");
+        CaseManifest manifest = CaseCheck.ManifestOf(store, CaseCheck.Cases(store).Single(c => c.Id == id));
+        CaseCheck.Show(output, CasePaths.Folder(store, id), manifest);
         Assert.NotNull(manifest.Closed);
         return manifest;
     }
 
     private static IdentityRecord? Identity(string store) =>
         DurableFile.TryRead(Path.Combine(StorePaths.Identity(store), "web1.json"), IdentityJson.Default.IdentityRecord);
-
-    private static IReadOnlyList<CaseEvent> Cases(string store) => Directory.Exists(StorePaths.Cases(store))
-        ? [.. Directory.GetDirectories(StorePaths.Cases(store)).Select(f => DurableFile.TryRead(CasePaths.Event(f), CaseJson.Default.CaseEvent)).OfType<CaseEvent>()]
-        : [];
 }

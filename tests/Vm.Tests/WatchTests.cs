@@ -34,9 +34,8 @@ public sealed class WatchTests(ITestOutputHelper output)
 
         await lab.AwaitAsync(guest, () => CaseCheck.Cases(store).Single().Announced is not null, TimeSpan.FromSeconds(120), "the case to be closed");
         string folder = CasePaths.Folder(store, released.Id);
-        CaseManifest manifest = DurableFile.TryRead(CasePaths.Manifest(folder), CaseJson.Default.CaseManifest)!;
-        output.WriteLine(string.Join(", ", manifest.Parts.Select(p => $"{p.Path} {p.Bytes} {p.Source}")));
-        output.WriteLine(string.Join(", ", manifest.Missing.Select(m => $"{m.Part}: {m.Reason}")));
+        CaseManifest manifest = CaseCheck.ManifestOf(store, released);
+        CaseCheck.Show(output, folder, manifest);
         Assert.NotNull(manifest.Closed);
         Assert.Contains("Kernel panic - not syncing: sysrq triggered crash", File.ReadAllText(Path.Combine(folder, CasePaths.Dmesg)), StringComparison.Ordinal);
         byte[] record = await guest.Guest.ReadFileAsync("/sys/fs/pstore/dmesg-ramoops-0");

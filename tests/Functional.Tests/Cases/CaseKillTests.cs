@@ -70,7 +70,7 @@ public sealed class CaseKillTests
         using Process process = Process.Start(new ProcessStartInfo("dotnet", Arguments(store)))!;
         try
         {
-            TestStore.Await(() => File.Exists(Path.Combine(store.Case, CasePaths.Kmsg + CaseFile.PartialSuffix)), "it reads the log");
+            TestStore.Await(() => File.Exists(Path.Combine(store.Case, CasePaths.Kmsg + CasePaths.PartialSuffix)), "it reads the log");
             string status = File.ReadAllText($"/proc/{process.Id}/status");
             string limits = File.ReadAllText($"/proc/{process.Id}/limits");
             Assert.Contains("NoNewPrivs:\t1", status, StringComparison.Ordinal);

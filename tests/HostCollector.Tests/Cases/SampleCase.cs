@@ -94,7 +94,7 @@ internal sealed class SampleCase : IDisposable
     /// <summary>Every part is there, whole, and what the manifest says; nothing unfinished is.</summary>
     public void AssertConsistent()
     {
-        Assert.Empty(Directory.GetFiles(Folder, "*" + CaseFile.PartialSuffix, SearchOption.AllDirectories));
+        Assert.Empty(Directory.GetFiles(Folder, "*" + CasePaths.PartialSuffix, SearchOption.AllDirectories));
         foreach (CasePart part in Manifest.Parts)
         {
             byte[] bytes = File.ReadAllBytes(Path.Combine(Folder, part.Path));
